@@ -1,0 +1,135 @@
+"""Evaluation: weights and a split give predictions, predictions a summary."""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from longtail import build, metrics, processes, recipe
+from longtail.data import augment, batches
+from longtail.metrics import Summary
+from longtail.rundir import RunDir
+
+Decoded = Iterable[UInt8[Tensor, "batch 3 h w"]]
+_BATCH = 500
+
+
+def images(
+    task: build.Task, settings: recipe.Recipe, device: torch.device, *, rank: int = 0, world: int = 1
+) -> Callable[[], Decoded]:
+    """Prepare the images that are evaluated, so that they can be gone through again and again.
+
+    Args:
+        task: which images.
+        settings: whether they stay in memory, and their size.
+        device: that predicts.
+        rank: of this process, which gets every `world`-th image; all processes get equally many.
+        world: number of processes.
+    Returns: a function that gives the batches of this process, in order.
+    """
+    share = np.resize(task.shown, -(-len(task.shown) // world) * world)[rank::world]
+    if settings.data.in_memory:
+        pixels = batches.stack(task.measured, share, size=settings.data.image_size).to(device)
+        return lambda: pixels.split(_BATCH)
+    return lambda: batches.in_order(
+        task.measured, share, size=settings.data.image_size, workers=settings.data.workers, batch=_BATCH
+    )
+
+
+@torch.no_grad()
+def predict(
+    classifier: nn.Module,
+    shown: Decoded,
+    settings: recipe.Augment,
+    *,
+    device: torch.device,
+    autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Float[Tensor, "images classes"]:
+    """Logits of images, from a network in evaluation mode; the network's mode is put back.
+
+    Args:
+        classifier: normalised images to logits.
+        shown: batches of images.
+        settings: how they are normalised.
+        device: that predicts.
+        autocast: makes the context in which the network runs.
+    Returns: `(n, C)` float32 on the device; in several processes, the images of each, in turn.
+    """
+    training = classifier.training
+    classifier.eval()
+    logits = []
+    for batch in shown:
+        views = augment.normalise(batch.to(device), settings.mean, settings.std)
+        with autocast():
+            logits.append(classifier(views.contiguous(memory_format=torch.channels_last)).float())
+    classifier.train(training)
+    return torch.cat(logits)
+
+
+def joined(logits: Float[Tensor, "share classes"], *, images: int, world: int) -> Float[np.ndarray, "images classes"]:
+    """Put the logits of all processes into the order of the images.
+
+    Args:
+        logits: `(n / world, C)` of this process's share, as `images` dealt it.
+        images: how many there are, without those that were added to make shares equal.
+        world: number of processes.
+    """
+    everyone = processes.gather(logits).unflatten(0, (world, -1))  # (world, share, C)
+    return everyone.transpose(0, 1).flatten(0, 1)[:images].cpu().numpy()
+
+
+def summarise(task: build.Task, settings: recipe.Recipe, logits: Float[np.ndarray, "images classes"]) -> Summary:
+    """Compare logits with the labels of the images that are evaluated."""
+    return metrics.summarise(
+        logits,
+        task.measured.labels[task.shown],
+        train_counts=task.counts,
+        class_names=task.class_names,
+        groups=build.groups(settings),
+    )
+
+
+def save(
+    run: RunDir,
+    task: build.Task,
+    logits: Float[np.ndarray, "images classes"],
+    summary: Summary,
+    *,
+    split: str | None = None,
+) -> None:
+    """Write predictions and results into the run folder."""
+    run.write_predictions(
+        [task.measured.ids[int(i)] for i in task.shown], task.measured.labels[task.shown], logits, split=split
+    )
+    run.write_summary(summary, split=split)
+
+
+def evaluate(run: RunDir, *, split: str | None = None, data_root: Path | None = None, device: torch.device) -> Summary:
+    """Measure a finished run again, or on another split, and write what comes out into its folder.
+
+    Args:
+        run: a finished run.
+        split: "test", "validation" or "train"; `None` is the run's own.
+        data_root: where the data is; `None` is where it was for training.
+        device: that predicts.
+    Raises: ValueError if the run has not finished, or has no such split.
+    """
+    settings = recipe.load(str(run.recipe))
+    weights = run.read_weights()
+    if data_root is None and (trained := run.read_json(run.environment)["data_root"]):
+        data_root = Path(trained)
+    task = build.task(settings, split=split, data_root=data_root)
+    network = build.classifier(settings.network, settings.head, classes=len(task.class_names), fetch=False)
+    network.load_state_dict(weights)
+    network.to(device)
+    network.to(memory_format=cast(Any, torch.channels_last))
+    shown = images(task, settings, device)
+    logits = predict(network, shown(), settings.augment, device=device).cpu().numpy()
+    summary = summarise(task, settings, logits)
+    save(run, task, logits, summary, split=None if split in (None, settings.split) else split)
+    return summary

@@ -1,0 +1,100 @@
+"""Contrastive losses: embeddings against each other, or against class prototypes."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def _check_temperature(temperature: float) -> None:
+    if not temperature > 0:
+        raise ValueError(f"temperature is {temperature}; it must be above 0")
+
+
+def supervised_contrastive(
+    embeddings: Float[Tensor, "batch dim"], labels: Int[Tensor, " batch"], *, temperature: float
+) -> Float[Tensor, ""]:
+    """Pull embeddings of the same class together and push all others away.
+
+    An anchor without another embedding of its class contributes nothing; if no anchor has one, the loss is 0 and so
+    is its gradient. Several views of an image are several embeddings with the same label.
+
+    Args:
+        embeddings: `(B, D)`, any length; normalised here, in float32.
+        labels: `(B,)`, any integers.
+        temperature: divides cosine similarity; no unit, above 0.
+    Returns: mean over the anchors that have a positive, in nats, `()`.
+    Raises: ValueError if `temperature <= 0`.
+    Source: Khosla et al. 2020, arXiv:2004.11362, eq. 2 (the sum over positives outside the logarithm), as used by
+        Wang et al. 2021, arXiv:2103.14267.
+
+    >>> z = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    >>> supervised_contrastive(z, torch.tensor([0, 0, 1]), temperature=1.0)  # -log(e / (e + 1))
+    tensor(0.3133)
+    """
+    _check_temperature(temperature)
+    z = F.normalize(embeddings.float(), dim=1)
+    classes, index, sizes = labels.unique(return_inverse=True, return_counts=True)
+    positives = sizes[index] - 1  # (B,)
+    anchors = positives > 0
+    # Summed over its class, an embedding's similarities to all positives are one dot product: no B x B mask is needed.
+    member = F.one_hot(index, len(classes)).to(z.dtype)  # (B, K)
+    to_positives = (z * ((member.T @ z)[index] - z)).sum(1) / positives.clamp(min=1)  # (B,)
+    similarity = z @ z.T / temperature  # (B, B)
+    itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
+    # The lowest finite number, not -inf: a batch of one would otherwise give -inf, and its gradient NaN.
+    to_others = similarity.masked_fill(itself, torch.finfo(z.dtype).min).logsumexp(1)  # (B,)
+    losses = torch.where(anchors, to_others - to_positives / temperature, 0)
+    return losses.sum() / anchors.sum().clamp(min=1)
+
+
+def anchors_without_positive(labels: Int[Tensor, " batch"]) -> Int[Tensor, ""]:
+    """Count the embeddings that have no other of their class in the batch: they teach a contrastive loss nothing.
+
+    Args:
+        labels: `(B,)`, any integers.
+    Returns: the count, `()`.
+
+    >>> anchors_without_positive(torch.tensor([0, 0, 1, 2]))
+    tensor(2)
+    """
+    sizes = labels.unique(return_counts=True)[1]
+    return (sizes == 1).sum()
+
+
+def prototypical(
+    embeddings: Float[Tensor, "batch dim"],
+    labels: Int[Tensor, " batch"],
+    prototypes: Float[Tensor, "classes dim"] | Float[Tensor, "classes several dim"],
+    *,
+    temperature: float,
+) -> Float[Tensor, ""]:
+    """Pull each embedding to its class's prototype and away from the prototypes of the other classes.
+
+    The positive stays out of the denominator, so the loss may be negative. Time and memory grow with the number of
+    classes, not with the square of the batch. With M prototypes a class, `exp(z.p/t)` is summed over the M, so an
+    embedding is drawn mostly to the one it is nearest to; M equal prototypes give the loss of one.
+
+    Args:
+        embeddings: `(B, D)`, any length; normalised here, in float32.
+        labels: `(B,)`, in `[0, C)`.
+        prototypes: `(C, D)` or `(C, M, D)`, any length; normalised here.
+        temperature: divides cosine similarity; no unit, above 0.
+    Returns: batch mean in nats, `()`; 0 for an empty batch.
+    Raises: ValueError if `temperature <= 0` or `C < 2`.
+    Source: Wang et al. 2021, arXiv:2103.14267, prototypical supervised contrastive loss; M > 1 is our reading.
+
+    >>> prototypical(torch.eye(2), torch.tensor([0, 1]), torch.eye(2), temperature=1.0)
+    tensor(-1.)
+    """
+    _check_temperature(temperature)
+    classes = len(prototypes)
+    if classes < 2:
+        raise ValueError(f"prototypes are of {classes} class; at least 2 are needed, or there is nothing to push away")
+    z = F.normalize(embeddings.float(), dim=1)
+    p = F.normalize(prototypes.float().reshape(classes, -1, prototypes.shape[-1]), dim=2)  # (C, M, D)
+    similarity = (z @ p.flatten(0, 1).T / temperature).unflatten(1, p.shape[:2]).logsumexp(2)  # (B, C)
+    own = labels.unsqueeze(1)
+    to_own = similarity.gather(1, own).squeeze(1)
+    to_others = similarity.scatter(1, own, torch.finfo(z.dtype).min).logsumexp(1)
+    return (to_others - to_own).sum() / max(len(z), 1)

@@ -1,0 +1,7 @@
+"""Methods: ways to learn, one module each, owning all that is trained."""
+
+from longtail.methods.base import Method, Step
+from longtail.methods.hybrid import HybridPSC, HybridSC
+from longtail.methods.plain import CrossEntropy
+
+__all__ = ["CrossEntropy", "HybridPSC", "HybridSC", "Method", "Step"]

@@ -1,0 +1,51 @@
+"""What a method is: what it needs, what it minimises, how it predicts."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from longtail.data.batches import Batch, Stream
+from longtail.networks import ImageClassifier, Images
+from longtail.schedules import Clock
+
+
+class Step(NamedTuple):
+    """What one forward pass gives.
+
+    Args:
+        loss: `()`, to be minimised.
+        terms: parts of it for the log, `()` each, detached; the mean over processes is logged.
+    """
+
+    loss: Tensor
+    terms: dict[str, Tensor]
+
+
+class Method(nn.Module):
+    """A way to learn.
+
+    All that is trained or accumulated is a parameter or buffer here; what time it is comes as an argument.
+
+    Args:
+        streams: the batches it wants in each step.
+        classifier: the network that predicts, and all that is kept after training.
+    """
+
+    def __init__(self, streams: tuple[Stream, ...], classifier: ImageClassifier) -> None:
+        super().__init__()
+        self.streams, self.classifier = streams, classifier
+
+    def forward(self, batches: tuple[Batch, ...], clock: Clock) -> Step:
+        """Compute the loss of one step, in a single call, so that a wrapper for several processes sees one forward."""
+        raise NotImplementedError
+
+    def predict(self, images: Images) -> Float[Tensor, "batch classes"]:
+        """Logits of normalised images."""
+        return self.classifier(images)
+
+
+def full_precision(device: torch.device) -> torch.autocast:
+    """A context without autocast: at temperature 0.1 a contrastive loss in bfloat16 has gradients 10 % off."""
+    return torch.autocast(device.type, enabled=False)

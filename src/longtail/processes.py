@@ -1,0 +1,92 @@
+"""What crosses between the processes of one training: joined tensors, shared batch statistics."""
+
+import torch
+from jaxtyping import Float, Shaped
+from timm.layers.norm_act import convert_sync_batchnorm
+from torch import Tensor, distributed, nn
+
+
+def several() -> bool:
+    """Whether this training runs in more than one process."""
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+
+
+def gather(tensor: Shaped[Tensor, "batch *shape"]) -> Shaped[Tensor, "all *shape"]:
+    """Join a tensor's rows from all processes, in rank order, so that gradients flow back to all of them.
+
+    A loss computed on the result is the same on every process. Its gradient arrives once from each process and is
+    averaged by data-parallel training, so it is that of one process with the whole batch. Every process must call it,
+    or all wait for ever. A single process gets its own tensor back.
+
+    Args:
+        tensor: `(B, ...)`, of the same shape on each process.
+
+    >>> gather(torch.ones(2, 3)).shape
+    torch.Size([2, 3])
+    """
+    return _Gather.apply(tensor) if several() else tensor  # pyright: ignore[reportReturnType]
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, tensor: Tensor) -> Tensor:  # noqa: ANN001  (torch's class of contexts is not public)
+        parts = [
+            torch.empty_like(tensor, memory_format=torch.contiguous_format) for _ in range(distributed.get_world_size())
+        ]
+        distributed.all_gather(parts, tensor.contiguous())
+        ctx.rows = len(tensor)
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx, *gradients: Tensor) -> Tensor:  # noqa: ANN001
+        total = gradients[0].clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(total)
+        return total.split(ctx.rows)[distributed.get_rank()]
+
+
+class SharedBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation over the images of all processes, on any device.
+
+    PyTorch's own `SyncBatchNorm` refuses to run on a CPU. All processes must hold equally many images.
+
+    >>> SharedBatchNorm(3)(torch.ones(2, 3, 4, 4)).shape
+    torch.Size([2, 3, 4, 4])
+    """
+
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:  # noqa: A002  (torch's name)
+        if not (self.training and several()):
+            return super().forward(input)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None, "a cumulative average of statistics is not supported"
+        x = input.float()
+        # Means and variances, not sums of squares: those lose digits where the mean is large.
+        local = torch.stack([x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)])  # (2, C)
+        means, variances = gather(local.unsqueeze(0)).unbind(1)  # (world, C) each
+        mean = means.mean(0)
+        variance = variances.mean(0) + means.var(0, correction=0)
+        with torch.no_grad():
+            n = len(means) * x.numel() / x.shape[1]
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * (n / (n - 1)), self.momentum)
+            self.num_batches_tracked.add_(1)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        shift = self.bias - mean * scale
+        return torch.addcmul(shift.view(-1, 1, 1), x, scale.view(-1, 1, 1)).to(input.dtype)
+
+
+def share_batchnorm(module: nn.Module, device: torch.device) -> nn.Module:
+    """Replace every batch normalisation by one over all processes; parameters and buffers stay the same tensors.
+
+    Args:
+        module: changed in place, and returned (a lone normalisation is replaced).
+        device: that trains; CUDA takes PyTorch's own `SyncBatchNorm`, and timm's for the layers of its models.
+    """
+    if device.type == "cuda":
+        return convert_sync_batchnorm(module)
+    for part in module.modules():
+        if type(part) is nn.BatchNorm2d:
+            # The subclass adds no state, only another forward: nothing has to be copied.
+            part.__class__ = SharedBatchNorm
+    return module

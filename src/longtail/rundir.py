@@ -1,0 +1,209 @@
+"""The run folder: every file name and format in it, read and written in one place, atomically."""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import torch
+from jaxtyping import Float, Int
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from longtail.metrics import Summary
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """A folder that holds one training: how it was set up, how it went, and what came out.
+
+    Make one with `create` or `open`, which check what is there.
+    """
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path) -> "RunDir":
+        """Prepare a folder for a new run.
+
+        Raises: ValueError if it already holds a run, or is not a folder.
+        """
+        run = cls(path)
+        if run.recipe.exists():
+            raise ValueError(
+                f"{path} already holds a run; continue it with longtail resume {path}, or choose another --out"
+            )
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"{path} cannot be made a run folder: {error.strerror}") from error
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> "RunDir":
+        """Take a folder that holds a run.
+
+        Raises: ValueError if it holds none.
+        """
+        run = cls(path)
+        if not run.recipe.is_file():
+            raise ValueError(f"{path} holds no run: {run.recipe.name} is not there")
+        return run
+
+    @property
+    def recipe(self) -> Path:
+        return self.path / "recipe.yaml"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / "environment.json"
+
+    @property
+    def split(self) -> Path:
+        return self.path / "split.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "last.ckpt"
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model.json"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    def predictions(self, split: str | None = None) -> Path:
+        """Predictions of the run's own split (`None`), or of another."""
+        return self.path / (f"predictions-{split}.parquet" if split else "predictions.parquet")
+
+    def summary(self, split: str | None = None) -> Path:
+        """Results on the run's own split (`None`), or on another."""
+        return self.path / (f"summary-{split}.json" if split else "summary.json")
+
+    def write_recipe(self, text: str) -> None:
+        """Write the recipe: from now on the folder holds a run."""
+        _replace(self.recipe, lambda file: file.write_text(text, encoding="utf-8"))
+
+    def write_json(self, file: Path, content: object) -> None:
+        """Write one of the folder's JSON files."""
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        _replace(file, lambda new: new.write_text(text, encoding="utf-8"))
+
+    def read_json(self, file: Path) -> Any:
+        """Read one of the folder's JSON files.
+
+        Raises: ValueError if it is missing or damaged.
+        """
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise ValueError(f"{file} is not there; has the run finished?") from error
+        except ValueError as error:
+            raise ValueError(f"{file} is damaged: {error}") from error
+
+    def write_checkpoint(self, state: dict[str, Any]) -> None:
+        """Write the state of a training: tensors, numbers, texts, and lists and dictionaries of them."""
+        _replace(self.checkpoint, lambda file: torch.save(state, file))
+
+    def read_checkpoint(self) -> dict[str, Any] | None:
+        """Read the last saved state onto the CPU; `None` if nothing was saved yet.
+
+        Raises: ValueError if the file is damaged.
+        """
+        if not self.checkpoint.exists():
+            return None
+        try:
+            return torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises whatever zip, pickle or its own reader raise
+            raise ValueError(f"{self.checkpoint} is damaged: {error}") from error
+
+    def write_weights(self, weights: dict[str, Tensor]) -> None:
+        """Write the weights of the network that predicts."""
+        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+        _replace(self.weights, lambda file: save_file(contiguous, file))
+
+    def read_weights(self) -> dict[str, Tensor]:
+        """Read the weights of the network that predicts.
+
+        Raises: ValueError if they are missing or damaged.
+        """
+        if not self.weights.exists():
+            raise ValueError(f"{self.weights} is not there; the run has not finished: longtail resume {self.path}")
+        try:
+            return load_file(self.weights)
+        except Exception as error:  # safetensors has its own exception class per fault
+            raise ValueError(f"{self.weights} is damaged: {error}") from error
+
+    def write_predictions(
+        self,
+        ids: Sequence[str],
+        labels: Int[np.ndarray, " images"],
+        logits: Float[np.ndarray, "images classes"],
+        *,
+        split: str | None = None,
+    ) -> None:
+        """Write one row per image: `id`, `label`, `predicted`, and its `logits`."""
+        values = pyarrow.array(np.ascontiguousarray(logits, dtype=np.float32).ravel())
+        table = pyarrow.table(
+            {
+                "id": pyarrow.array(list(ids), pyarrow.string()),
+                "label": labels,
+                "predicted": logits.argmax(1),
+                "logits": pyarrow.FixedSizeListArray.from_arrays(values, logits.shape[1]),
+            }
+        )
+        _replace(self.predictions(split), lambda file: pyarrow.parquet.write_table(table, file))
+
+    def write_summary(self, summary: Summary, *, split: str | None = None) -> None:
+        """Write the results."""
+        self.write_json(self.summary(split), summary.to_dict())
+
+    def read_summary(self, *, split: str | None = None) -> Summary:
+        """Read the results.
+
+        Raises: ValueError if they are missing or damaged.
+        """
+        return Summary.from_dict(self.read_json(self.summary(split)))
+
+    def log(self, record: dict[str, Any]) -> None:
+        """Add one line to the log."""
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def read_log(self) -> Iterator[dict[str, Any]]:
+        """The lines of the log; a last line that was cut off when the process was killed is left out."""
+        if not self.metrics.exists():
+            return
+        with self.metrics.open(encoding="utf-8") as file:
+            for line in file:
+                if line.endswith("\n"):
+                    yield json.loads(line)
+
+    def rewind_log(self, step: int) -> None:
+        """Forget lines of the log after a step: a resumed training writes them again."""
+        kept = "".join(json.dumps(record) + "\n" for record in self.read_log() if record["step"] <= step)
+        _replace(self.metrics, lambda file: file.write_text(kept, encoding="utf-8"))
+
+
+def _replace(target: Path, write: Callable[[Path], object]) -> None:
+    """Write a file so that whoever looks, even after a crash, finds the old one or the new one, whole."""
+    new = target.with_name(f".{target.name}.new")
+    write(new)
+    with new.open("rb+") as file:
+        os.fsync(file.fileno())
+    new.replace(target)
