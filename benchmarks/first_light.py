@@ -50,7 +50,7 @@ recipes' learning rates: these figures show that the whole path works on real da
 
 Each by `longtail train cifar100-lt-100/METHOD {settings} --data-root DIR`; all three by
 `{shlex.join(["python", "benchmarks/first_light.py", "--data-root", "DIR"])}`.
-Machine: {about["cores"]} cores, {about["threads"]} threads, torch {about["torch"]}, {about["machine"]}.
+Machine: {about["cores"]} cores, {about["threads"]} threads, torch {about["libraries"]["torch"]}, {about["machine"]}.
 It was busy with other work at the time, so the minutes are an upper bound.
 """
 

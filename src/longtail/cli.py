@@ -110,12 +110,12 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a finished run again, or on another split."""
-    from longtail import evaluate, train
+    from longtail import evaluate, machine
     from longtail.rundir import RunDir
 
     if split not in (None, "test", "validation", "train"):
         raise ValueError(f"split is {split!r}; allowed: test, validation, train")
-    where = train.runtime(device=device).device
+    where = machine.runtime(device=device).device
     summary = evaluate.evaluate(RunDir.open(run), split=split, data_root=data_root, device=where)
     _report(summary, run, as_json)
 

@@ -37,7 +37,9 @@ def exponential(n_max: int, classes: int, imbalance: float) -> Counts:
     _check_profile(n_max, classes, imbalance)
     # Written with the factor below 1, as LDAM does: the other way round rounds differently for some settings.
     factor = 1 / imbalance
-    return np.array([int(n_max * factor ** (c / max(classes - 1, 1))) for c in range(classes)], dtype=np.int64)
+    counts = [int(n_max * factor ** (c / max(classes - 1, 1))) for c in range(classes)]
+    # Rounding may not take the last class's last image: 49 * (1 / 49) is below 1. CIFAR-LT never meets this.
+    return np.maximum(np.array(counts, dtype=np.int64), int(n_max / imbalance))
 
 
 def pareto(n_max: int, classes: int, imbalance: float) -> Counts:

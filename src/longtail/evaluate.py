@@ -62,9 +62,9 @@ def predict(
     """
     training = classifier.training
     classifier.eval()
-    logits = []
+    logits, kind = [], next(classifier.parameters()).dtype
     for batch in shown:
-        views = augment.normalise(batch.to(device), settings.mean, settings.std)
+        views = augment.normalise(batch.to(device), settings.mean, settings.std).to(kind)
         with autocast():
             logits.append(classifier(views.contiguous(memory_format=torch.channels_last)).float())
     classifier.train(training)

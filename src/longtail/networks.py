@@ -1,5 +1,6 @@
 """Networks: backbones that turn images into features, and heads on top of them."""
 
+import difflib
 from itertools import pairwise
 from typing import cast
 
@@ -131,8 +132,11 @@ class TimmBackbone(Backbone):
 
     def __init__(self, name: str, *, pretrained: bool) -> None:
         super().__init__()
-        if not timm.is_model(name):
-            raise ValueError(f"unknown timm model {name!r}; see timm.list_models()")
+        # A tag, as in "resnet50.a1_in1k", names one set of weights.
+        if not timm.is_model(name) or ("." in name and not timm.is_model_pretrained(name)):
+            nearest = difflib.get_close_matches(name, timm.list_models() + timm.list_models(pretrained=True))
+            hint = f"did you mean {' or '.join(nearest)}?" if nearest else "see timm.list_models()"
+            raise ValueError(f"unknown timm model {name!r}; {hint}")
         try:
             self.model = timm.create_model(name, pretrained=pretrained, num_classes=0)
         # The library and the clients below it raise whatever their network layer raises: all of it means the same here.
@@ -143,7 +147,8 @@ class TimmBackbone(Backbone):
                 f"pretrained weights of {name!r} cannot be had ({type(error).__name__}); "
                 "connect to the network, fill the cache that HF_HOME names, or set network.pretrained to false"
             ) from error
-        self.dim = cast(int, self.model.num_features)
+        # Not `num_features`, which some models (MobileNetV3, VGG, ...) widen once more before the classifier.
+        self.dim = cast(int, self.model.head_hidden_size)
 
     def forward(self, images: Images) -> Float[Tensor, "batch dim"]:
         return self.model(images)

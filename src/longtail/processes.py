@@ -11,7 +11,7 @@ def several() -> bool:
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
-def gather(tensor: Shaped[Tensor, "batch *shape"]) -> Shaped[Tensor, "all *shape"]:
+def gather(tensor: Shaped[Tensor, "batch *shape"]) -> Shaped[Tensor, "all *shape"]:  # noqa: F821
     """Join a tensor's rows from all processes, in rank order, so that gradients flow back to all of them.
 
     A loss computed on the result is the same on every process. Its gradient arrives once from each process and is
@@ -60,7 +60,8 @@ class SharedBatchNorm(nn.BatchNorm2d):
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
         assert self.momentum is not None, "a cumulative average of statistics is not supported"
-        x = input.float()
+        # Half precision is too coarse for statistics.
+        x = input.to(torch.promote_types(input.dtype, torch.float32))
         # Means and variances, not sums of squares: those lose digits where the mean is large.
         local = torch.stack([x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)])  # (2, C)
         means, variances = gather(local.unsqueeze(0)).unbind(1)  # (world, C) each

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -48,7 +48,7 @@ class Data(Settings):
     workers: Annotated[int, Field(ge=0)] = Field(0, description="processes that decode, if not in_memory")
 
     @model_validator(mode="after")
-    def _workers_have_work(self) -> Self:
+    def _workers_have_work(self) -> "Data":
         if self.in_memory and self.workers:
             raise ValueError(
                 f"workers is {self.workers}, but images are in memory; set in_memory to false or workers to 0"
@@ -83,7 +83,7 @@ class Augment(Settings):
     cutout: Annotated[int, Field(ge=0)] = Field(0, description="side of a square that is blanked, in pixels; 0: none")
 
     @model_validator(mode="after")
-    def _crops(self) -> Self:
+    def _crops(self) -> "Augment":
         if self.resized_crop is not None and self.resized_crop[0] > self.resized_crop[1]:
             raise ValueError(f"resized_crop is {list(self.resized_crop)}; the first share must not exceed the second")
         if self.resized_crop is not None and self.crop_padding:
@@ -208,7 +208,7 @@ class SGD(Settings):
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
 
     @model_validator(mode="after")
-    def _nesterov_needs_momentum(self) -> Self:
+    def _nesterov_needs_momentum(self) -> "SGD":
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov is true and momentum is 0; Nesterov's method needs a momentum above 0")
         return self
@@ -254,7 +254,7 @@ class Groups(Settings):
     few: Annotated[int, Field(ge=0)] = Field(default=20, description="fewer images than this")
 
     @model_validator(mode="after")
-    def _ordered(self) -> Self:
+    def _ordered(self) -> "Groups":
         if self.few > self.many:
             raise ValueError(f"few is {self.few} and many is {self.many}; few must not exceed many")
         return self
@@ -279,7 +279,9 @@ class Recipe(Settings):
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="decay of an exponential moving average of the weights, used to predict; null: none"
     )
-    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="of the networks; losses are always float32")
+    precision: Literal["fp64", "fp32", "bf16", "fp16"] = Field(
+        "fp32", description="of the networks; losses are never below float32; fp64 is for proofs"
+    )
     sync_batchnorm: bool = Field(True, description="share batch statistics between processes")
     evaluate_every: AtLeastOne = Field(1, description="epochs between evaluations; the last epoch is always evaluated")
     log_every: AtLeastOne = Field(10, description="steps between lines of metrics.jsonl")
@@ -296,7 +298,7 @@ class Recipe(Settings):
     published: Published | None = Field(None, description="the paper's figure for this row")
 
     @model_validator(mode="after")
-    def _something_to_evaluate(self) -> Self:
+    def _something_to_evaluate(self) -> "Recipe":
         if self.split == "validation" and self.data.validation == 0:
             raise ValueError("split is validation and data.validation is 0; hold out at least 1 image per class")
         return self

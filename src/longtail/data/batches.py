@@ -1,10 +1,15 @@
 """Streams and batches: which images go into each step, and the loader that decodes them."""
 
+import os
 import signal
-from collections.abc import Iterator, Sequence
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, NamedTuple
+from itertools import chain
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +22,8 @@ from longtail.data.sources import Source
 
 Sampling = Literal["instance", "balanced"]
 Rows = tuple[Int[np.ndarray, " batch"], ...]
+K = TypeVar("K")
+V = TypeVar("V")
 
 # What chance is used for. Part of every key, so that no two uses share their random numbers.
 ORDER, AUGMENT, DECODE, NETWORK = range(4)
@@ -52,9 +59,9 @@ def order(
     """The order in which a stream shows images during one epoch.
 
     Any epoch can be asked for directly: nothing is remembered. "instance" is a permutation. "balanced" deals the
-    classes in shuffled rounds, so in any N draws two classes differ by at most two, and deals the images of a class
-    without repetition until all were shown; images of rare classes come many times, some of frequent classes not at
-    all. A class without images is left out.
+    classes in shuffled rounds: from the start of the epoch on, two classes never differ by more than one image, and in
+    any stretch of it by no more than two. It deals the images of a class without repetition until all were shown, so
+    images of rare classes come many times, some of frequent classes not at all. A class without images is left out.
 
     Args:
         labels: `(N,)`, in `[0, C)`.
@@ -75,12 +82,16 @@ def order(
     rounds = -(-n // len(classes))
     turns = rng.permuted(np.tile(classes, (rounds, 1)), axis=1).ravel()[:n]
     shown = np.empty(n, dtype=np.int64)
-    for c in classes:
-        turn = np.flatnonzero(turns == c)
-        images = np.flatnonzero(labels == c)
+    for turn, images in zip(_by_class(turns, classes), _by_class(labels, classes), strict=True):
         passes = -(-len(turn) // len(images))
         shown[turn] = rng.permuted(np.tile(images, (passes, 1)), axis=1).ravel()[: len(turn)]
     return shown
+
+
+def _by_class(labels: Int[np.ndarray, " n"], classes: Int[np.ndarray, " classes"]) -> list[np.ndarray]:
+    """Positions of each class, ascending."""
+    positions = np.argsort(labels, kind="stable")
+    return np.split(positions, np.searchsorted(labels[positions], classes[1:]))
 
 
 @dataclass(frozen=True)
@@ -172,52 +183,43 @@ def _look_up(pixels: Tensor, labels: Tensor, index: Tensor, views: int) -> Batch
     return Batch(pixels[index].expand(views, -1, -1, -1, -1), labels[index])
 
 
-class _Key(NamedTuple):
-    """One image to decode: its row in the step's global batch decides its random crop, whoever decodes it."""
+class _Share(NamedTuple):
+    """A micro-batch to decode: an image's row in the step's global batch decides its crops, whoever decodes it."""
 
     step: int
-    stream: int
-    row: int
-    image: int
+    rows: slice
+    images: Rows
 
 
-class _Keys:
-    """The keys of every micro-batch, in order: what a data loader calls a batch sampler."""
-
-    def __init__(self, plan: Plan, start: int, stop: int) -> None:
-        self.plan, self.start, self.stop = plan, start, stop
-
-    def __len__(self) -> int:
-        return (self.stop - self.start) * self.plan.accumulate
-
-    def __iter__(self) -> Iterator[list[_Key]]:
-        for step in range(self.start, self.stop):
-            rows = self.plan.rows(step)
-            for share in self.plan.shares():
-                yield [
-                    _Key(step, stream, row, int(rows[stream][row]))
-                    for stream in range(len(rows))
-                    for row in range(*share.indices(self.plan.batch_size))
-                ]
+def _shares(plan: Plan, start: int, stop: int) -> Iterator[_Share]:
+    for step in range(start, stop):
+        rows = plan.rows(step)
+        for share in plan.shares():
+            yield _Share(step, share, tuple(row[share] for row in rows))
 
 
-class _Decoded(Dataset[tuple[int, Tensor, int]]):
-    """Decodes an image into the views its stream asks for."""
-
-    def __init__(
-        self, plan: Plan, source: Source, indices: np.ndarray, size: int | None, area: tuple[float, float] | None
-    ) -> None:
-        self.plan, self.source, self.indices, self.size, self.area = plan, source, indices, size, area
-
-    def __getitem__(self, key: _Key) -> tuple[int, Tensor, int]:
-        image = self.source.image(int(self.indices[key.image]))
-        views = self.plan.streams[key.stream].views
-        if self.size is not None and self.area is not None:
-            rng = np.random.default_rng([self.plan.seed, DECODE, key.stream, key.step, key.row])
-            shown = torch.stack([pixels_of(random_crop(image, self.size, self.area, rng)) for _ in range(views)])
+def _decode(
+    plan: Plan,
+    source: Source,
+    indices: np.ndarray,
+    size: int | None,
+    area: tuple[float, float] | None,
+    share: _Share,
+) -> tuple[Batch, ...]:
+    batches = []
+    for number, (stream, images) in enumerate(zip(plan.streams, share.images, strict=True)):
+        if size is not None and area is not None:
+            rows = range(*share.rows.indices(plan.batch_size))
+            keys = [[plan.seed, DECODE, number, share.step, row] for row in rows]
+            shown = torch.empty(stream.views, len(images), 3, size, size, dtype=torch.uint8)
+            for b, (key, i) in enumerate(zip(keys, indices[images], strict=True)):
+                image, rng = source.image(int(i)), np.random.default_rng(key)
+                for view in shown[:, b]:
+                    view.copy_(pixels_of(random_crop(image, size, area, rng)))
         else:
-            shown = pixels_of(centre_crop(image, self.size)).expand(views, -1, -1, -1)
-        return key.stream, shown, int(self.plan.labels[key.image])
+            shown = stack(source, indices[images], size=size).expand(stream.views, -1, -1, -1, -1)
+        batches.append(Batch(shown, torch.from_numpy(plan.labels[images])))
+    return tuple(batches)
 
 
 def decoded(
@@ -246,35 +248,73 @@ def decoded(
         stop: the step after the last.
     Yields: as `in_memory`, on the CPU.
     """
-    loader = DataLoader(
-        _Decoded(plan, source, indices, size, area),
-        batch_sampler=_Keys(plan, start, stop),
-        num_workers=workers,
-        collate_fn=partial(_collate, len(plan.streams)),
-        pin_memory=pin_memory,
-        worker_init_fn=_ignore_interrupts if workers else None,
-    )
+    decode = partial(_decode, plan, source, indices, size, area)
     step: list[tuple[Batch, ...]] = []
-    for micro in loader:
-        step.append(micro)
+    for micro in _by_workers(decode, _shares(plan, start, stop), workers=workers, pin_memory=pin_memory):
+        step.append(tuple(micro))  # pinning turns a tuple into a list
         if len(step) == plan.accumulate:
             yield step
             step = []
 
 
-def _collate(streams: int, items: list[tuple[int, Tensor, int]]) -> tuple[Batch, ...]:
-    batches = []
-    for stream in range(streams):
-        views, labels = zip(*((views, label) for number, views, label in items if number == stream), strict=True)
-        batches.append(Batch(torch.stack(views, dim=1), torch.tensor(labels)))
-    return tuple(batches)
+def _by_workers(
+    function: Callable[[K], V], keys: Iterable[K], *, workers: int, pin_memory: bool = False
+) -> Iterator[V]:
+    """The function's values for all keys, in order, worked out ahead by other processes if wanted."""
+    loader = DataLoader(
+        _Function(function),
+        batch_size=None,
+        sampler=keys,
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        pin_memory=pin_memory,
+        worker_init_fn=_leave_signals_to_trainer if workers else None,
+        generator=torch.Generator(),  # the loader draws a number; not from the chance of others
+    )
+    for value in loader:
+        if isinstance(value, ValueError):
+            raise value
+        yield value
 
 
-def _ignore_interrupts(_worker: int) -> None:
-    """Leave Ctrl-C to the process that trains: it finishes the step it is in, and needs its workers for that."""
+class _Function(Dataset[V | ValueError], Generic[K, V]):
+    """A function as PyTorch's loader wants it.
+
+    A user's mistake is returned, not raised: the loader would put the worker's traceback into its message.
+    """
+
+    def __init__(self, function: Callable[[K], V]) -> None:
+        self.function = function
+
+    def __getitem__(self, key: K) -> V | ValueError:
+        try:
+            return self.function(key)
+        except ValueError as error:
+            told = ValueError(str(error))  # unlike others, sure to get through the queue
+            told.add_note(traceback.format_exc())
+            return told
+
+
+def _as_it_is(value: V) -> V:
+    return value
+
+
+def _leave_signals_to_trainer(_worker: int) -> None:
+    """Ignore Ctrl-C, and SIGTERM from anybody but the process that trains.
+
+    Terminals and schedulers signal all processes of a run. The one that trains finishes the step it is in, saves, and
+    ends its workers; until then it needs them.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    torch.set_num_threads(1)
+    if sys.platform == "linux":  # elsewhere a process cannot ask who sent a signal
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_with_trainer, daemon=True).start()
+
+
+def _end_with_trainer() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
 
 
 def stack(source: Source, indices: Int[np.ndarray, " images"], *, size: int | None) -> UInt8[Tensor, "images 3 h w"]:
@@ -282,18 +322,22 @@ def stack(source: Source, indices: Int[np.ndarray, " images"], *, size: int | No
 
     Args:
         source: decodes them.
-        indices: `(N,)` positions in the source.
+        indices: `(N,)` positions in the source, at least one.
         size: side in pixels for a centre crop; `None` takes images as they are.
     Raises: ValueError if the images differ in size and `size` is `None`.
     """
-    images = [pixels_of(centre_crop(source.image(int(i)), size)) for i in indices]
-    sizes = {tuple(image.shape[1:]) for image in images}
-    if len(sizes) > 1:
-        a, b = sorted(sizes)[:2]
-        raise ValueError(
-            f"images differ in size ({a[1]} x {a[0]} and {b[1]} x {b[0]} pixels, ...); set data.image_size"
-        )
-    return torch.stack(images)
+    images = (pixels_of(centre_crop(source.image(int(i)), size)) for i in indices)
+    first = next(images)
+    stacked = first.new_empty(len(indices), *first.shape)
+    for n, image in enumerate(chain([first], images)):
+        if image.shape != first.shape:
+            (_, h, w), (_, height, width) = first.shape, image.shape
+            raise ValueError(
+                f"images differ in size: {source.ids[int(indices[0])]} has {w} x {h} pixels, "
+                f"{source.ids[int(indices[n])]} has {width} x {height}; set data.image_size"
+            )
+        stacked[n] = image
+    return stacked
 
 
 def in_order(
@@ -308,25 +352,8 @@ def in_order(
         workers: processes that decode; 0 decodes in this one.
         batch: images a batch.
     """
-    yield from DataLoader(
-        _Cropped(source, indices, size),
-        batch_size=batch,
-        num_workers=workers,
-        worker_init_fn=_ignore_interrupts if workers else None,
-    )
-
-
-class _Cropped(Dataset[Tensor]):
-    """Decodes an image and cuts out its centre."""
-
-    def __init__(self, source: Source, indices: np.ndarray, size: int | None) -> None:
-        self.source, self.indices, self.size = source, indices, size
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, position: int) -> Tensor:
-        return pixels_of(centre_crop(self.source.image(int(self.indices[position])), self.size))
+    rows = (indices[first : first + batch] for first in range(0, len(indices), batch))
+    yield from _by_workers(partial(stack, source, size=size), rows, workers=workers)
 
 
 def pixels_of(image: Image.Image) -> UInt8[Tensor, "3 h w"]:
@@ -365,4 +392,5 @@ def random_crop(image: Image.Image, size: int, area: tuple[float, float], rng: n
     else:
         width, height = min(w, round(h * 4 / 3)), min(h, round(w * 4 / 3))
         x, y = (w - width) // 2, (h - height) // 2
-    return image.resize((size, size), Image.Resampling.BILINEAR, box=(x, y, x + width, y + height))
+    # Not resize(box=...): it lets pixels outside of the rectangle into its edges, unlike torchvision.
+    return image.crop((x, y, x + width, y + height)).resize((size, size), Image.Resampling.BILINEAR)

@@ -1,20 +1,25 @@
 """Sources: where labelled images come from, and how one is decoded."""
 
 import hashlib
+import http.client
 import io
 import json
 import os
+import re
+import struct
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pyarrow
 import pyarrow.parquet
 from jaxtyping import Int
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 Name = Literal["digits", "cifar10", "cifar100", "inaturalist2018"]
 Split = Literal["train", "test"]
@@ -47,7 +52,8 @@ def load(name: Name, split: Split, *, data_root: Path | None = None, download: b
         split: the official split; for iNaturalist, whose test labels are not public, "test" is the validation split.
         data_root: the folder that holds the data, or holds a folder with the data set's name; `None` looks into the
             environment variable `LONGTAIL_DATA` and then the cache folder.
-        download: fetch CIFAR's official archive into the cache folder (or `data_root`) when it is not found.
+        download: fetch CIFAR's official archive when it is not found, into a folder with the data set's name where
+            `data_root` would be looked into.
     Raises: ValueError if the name is unknown, or a file is damaged; FileNotFoundError, naming the places looked at,
         if the data is not found.
 
@@ -62,6 +68,8 @@ def load(name: Name, split: Split, *, data_root: Path | None = None, download: b
             return _cifar(name, split, data_root, download)
         case "inaturalist2018":
             return _inaturalist(split, data_root)
+        case _:
+            raise ValueError(f"data set {name!r} is unknown; allowed: {', '.join(NAMES)}")
 
 
 def cache_folder() -> Path:
@@ -71,9 +79,9 @@ def cache_folder() -> Path:
 
 def _places(name: Name, data_root: Path | None) -> list[Path]:
     """Folders that may hold a data set, best first. A folder named by the user is the only one looked into."""
-    named = data_root or (Path(os.environ["LONGTAIL_DATA"]) if os.environ.get("LONGTAIL_DATA") else None)
-    roots = [named] if named else [cache_folder()]
-    return [place for root in roots for place in (root / name, root)]
+    variable = os.environ.get("LONGTAIL_DATA")
+    root = data_root or (Path(variable).expanduser() if variable else cache_folder())
+    return [root / name, root]
 
 
 def _not_found(name: Name, places: Sequence[Path], advice: str) -> FileNotFoundError:
@@ -105,46 +113,82 @@ def _grey(pixels: np.ndarray, index: int) -> Image.Image:
 
 # --- CIFAR: the Hub's parquet files, or the official archives ---------------------------------------------------------
 
+# The column of labels, and by what the data set is told from others with a column of that name.
 _LABEL_COLUMN = {"cifar10": "label", "cifar100": "fine_label"}
+_CLASSES = {"cifar10": (10, "airplane"), "cifar100": (100, "apple")}
 
 
 def _cifar(name: Literal["cifar10", "cifar100"], split: Split, data_root: Path | None, download: bool) -> Source:
     places = _places(name, data_root)
-    for place in places:
-        for pattern in (f"{split}-*.parquet", f"*/{split}-*.parquet"):
-            files = sorted(place.glob(pattern)) if place.is_dir() else []
-            if files and _is_of(files[0], name):
-                return read_parquet(files, label_column=_LABEL_COLUMN[name])
+    files, others = _parquet_files(name, split, places)
+    if files:
+        return read_parquet(files, label_column=_LABEL_COLUMN[name])
     from torchvision import datasets  # heavy, and of use only when there is no parquet
 
     kind = datasets.CIFAR10 if name == "cifar10" else datasets.CIFAR100
     for place in places:
-        if (place / kind.base_folder).is_dir():
-            return _archive(kind, place, split)
-        if (place / kind.filename).is_file():
-            return _archive(kind, place, split, unpack=True)
+        if (place / kind.base_folder).is_dir() or (place / kind.filename).is_file():
+            return _archive(kind, place, split, download=download)
     if download:
-        target = (data_root or cache_folder()) / name
-        target.mkdir(parents=True, exist_ok=True)
-        return _archive(kind, target, split, unpack=True)
+        return _archive(kind, places[0], split, download=True)
     raise _not_found(
         name,
         places,
         f"put there the parquet files of the Hub's uoft-cs/{name} or the official {kind.filename}, "
-        "name another folder with --data-root or LONGTAIL_DATA, or let --download fetch the archive",
+        "name another folder with --data-root or LONGTAIL_DATA, or let --download fetch the archive"
+        + (f" (passed over, as it is not {name}: {', '.join(map(str, others))})" if others else ""),
     )
 
 
+def _parquet_files(name: str, split: Split, places: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """The parts of a split, from the first folder that holds this data set; and files of others, passed over."""
+    others = []
+    for folder in (f for place in places for f in [place, *sorted(place.glob("*/"))]):
+        parts = {kind: sorted(folder.glob(f"{kind}-*.parquet")) for kind in ("train", "test")}
+        first = next((file for files in parts.values() for file in files), None)
+        if first is None:
+            continue
+        if not _is_of(first, name):
+            others.append(first)
+            continue
+        if not parts[split]:
+            raise FileNotFoundError(f"{folder} holds {first.name} of {name}, but no {split}-*.parquet")
+        _check_complete(parts[split])
+        return parts[split], others
+    return [], others
+
+
 def _is_of(file: Path, name: str) -> bool:
-    """Tell CIFAR-10 from CIFAR-100 where a root folder holds one of them directly."""
-    return _LABEL_COLUMN[name] in _schema(file).names
+    """Tell a data set from others where a root folder holds it directly, or under another name."""
+    with _open(file) as parquet:
+        schema, column = parquet.schema_arrow, _LABEL_COLUMN[name]
+    classes = _class_names(schema, column)
+    return column in schema.names and (len(classes), *classes[:1]) == _CLASSES[name]
 
 
-def _schema(file: Path) -> pyarrow.Schema:
+def _check_complete(files: Sequence[Path]) -> None:
+    """Parts carry their number in their names: `train-00000-of-00002.parquet`."""
+    numbers = [match.groups() for file in files if (match := re.search(r"-(\d+)-of-(\d+)", file.name))]
+    wanted = {int(of) for _, of in numbers}
+    if wanted and (len(wanted) > 1 or len(files) != max(wanted)):
+        raise ValueError(
+            f"{files[0].parent} holds {', '.join(file.name for file in files)}; there must be as many parts as they say"
+        )
+
+
+def _open(file: Path) -> pyarrow.parquet.ParquetFile:
     try:
-        return pyarrow.parquet.read_schema(file)
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{file} is not a complete parquet file: {error}") from error
+        return pyarrow.parquet.ParquetFile(file)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(f"{file} is not a complete parquet file: {_line(error)}") from error
+
+
+def _class_names(schema: pyarrow.Schema, label_column: str) -> tuple[str, ...]:
+    """Names from the metadata of Hugging Face's libraries; none if there are none."""
+    try:
+        return tuple(json.loads(schema.metadata[b"huggingface"])["info"]["features"][label_column]["names"])
+    except (KeyError, TypeError, ValueError):
+        return ()
 
 
 def read_parquet(files: Sequence[Path], *, label_column: str) -> Source:
@@ -155,46 +199,97 @@ def read_parquet(files: Sequence[Path], *, label_column: str) -> Source:
         label_column: the integer column; its class names stand in the schema's `huggingface` metadata.
     Raises: ValueError if a file is damaged or has another layout.
     """
-    schema = _schema(files[0])
-    try:
-        columns = [column for column in ("img", "image") if column in schema.names]
-        features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
-        class_names = tuple(features[label_column]["names"])
-        tables = [pyarrow.parquet.read_table(file, columns=[columns[0], label_column]) for file in files]
-    except (KeyError, IndexError, TypeError) as error:
-        raise ValueError(
-            f"{files[0]} has columns {schema.names}; need img or image, {label_column}, and class names in the metadata"
-        ) from error
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{', '.join(map(str, files))}: not a complete parquet file: {error}") from error
-    table = pyarrow.concat_tables(tables)
-    # One chunk, so that looking up image i is not a search; Arrow keeps the bytes out of the reach of Python's
-    # reference counts, so loader workers share them instead of copying.
-    encoded = pyarrow.chunked_array(table[columns[0]]).combine_chunks().field("bytes")
-    labels = table[label_column].to_numpy().astype(np.int64)
-    if len(labels) and not (labels.min() >= 0 and labels.max() < len(class_names)):
-        raise ValueError(
-            f"{files[0]}: labels reach from {labels.min()} to {labels.max()}; allowed: 0 to {len(class_names) - 1}"
-        )
+    parts = [_read_part(file, label_column) for file in files]
+    for file, part in zip(files, parts, strict=True):
+        if part.class_names != parts[0].class_names:
+            raise ValueError(f"{file} has other class names than {files[0]}; parts of one split must agree")
+    labels = np.concatenate([part.labels for part in parts])
+    chunks = [(file, chunk) for file, part in zip(files, parts, strict=True) for chunk in part.images]
+    starts = list(accumulate((len(chunk) for _, chunk in chunks), initial=0))
     stem = files[0].name.split("-")[0]
-    return Source(
-        labels, class_names, partial(_encoded, encoded, files[0]), [f"{stem}/{i}" for i in range(len(labels))]
-    )
+    ids = [f"{stem}/{i}" for i in range(len(labels))]
+    return Source(labels, parts[0].class_names, partial(_encoded, chunks, starts), ids)
 
 
-def _encoded(images: pyarrow.Array, file: Path, index: int) -> Image.Image:
+class _Part(NamedTuple):
+    """What a file holds; the encoded images are in the pieces in which Arrow reads them."""
+
+    labels: Int[np.ndarray, " images"]
+    class_names: tuple[str, ...]
+    images: list[pyarrow.Array]
+
+
+def _read_part(file: Path, label_column: str) -> _Part:
+    with _open(file) as parquet:
+        schema = parquet.schema_arrow
+        column = next((column for column in ("img", "image") if column in schema.names), None)
+        if (
+            column is None
+            or label_column not in schema.names
+            or not pyarrow.types.is_integer(schema.field(label_column).type)
+            or not pyarrow.types.is_struct(schema.field(column).type)
+            or schema.field(column).type.get_field_index("bytes") < 0
+        ):
+            layout = ", ".join(f"{field.name} ({field.type})" for field in schema)
+            raise ValueError(f"{file} has columns {layout}; need img or image (with bytes), and {label_column} (int64)")
+        names = _class_names(schema, label_column)
+        if not names:
+            raise ValueError(f"{file} has no names for the classes of {label_column} in its huggingface metadata")
+        try:
+            table = parquet.read(columns=[f"{column}.bytes", label_column])
+        except (pyarrow.ArrowException, OSError) as error:
+            raise ValueError(f"{file} is not a complete parquet file: {_line(error)}") from error
+    if table[label_column].null_count:
+        raise ValueError(f"{file}: {table[label_column].null_count} images have no label")
+    labels = table[label_column].to_numpy().astype(np.int64)
+    if len(labels) and not (labels.min() >= 0 and labels.max() < len(names)):
+        raise ValueError(f"{file}: labels reach from {labels.min()} to {labels.max()}; allowed: 0 to {len(names) - 1}")
+    # Arrow keeps the bytes out of the reach of Python's reference counts, so loader workers share them.
+    return _Part(labels, names, [chunk.field("bytes") for chunk in table[column].chunks])
+
+
+def _encoded(chunks: Sequence[tuple[Path, pyarrow.Array]], starts: Sequence[int], index: int) -> Image.Image:
+    at = bisect_right(starts, index) - 1
+    file, images = chunks[at]
+    return _rgb(io.BytesIO(images[index - starts[at]].as_py()), f"{file}: image {index}")
+
+
+def _rgb(file: Path | io.BytesIO, name: str) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(images[index].as_py())).convert("RGB")
-    except (OSError, TypeError) as error:
-        raise ValueError(f"{file}: image {index} cannot be decoded: {error}") from error
+        with Image.open(file) as image:
+            return image.convert("RGB")
+    except FileNotFoundError:
+        raise ValueError(f"{name} does not exist") from None
+    except UnidentifiedImageError:
+        raise ValueError(f"{name} cannot be decoded: it is empty, or in no format that Pillow knows") from None
+    # What damaged files make Pillow raise, depending on their format.
+    except (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, Image.DecompressionBombError) as error:
+        raise ValueError(f"{name} cannot be decoded: {_line(error)}") from error
 
 
-def _archive(kind: type, place: Path, split: Split, *, unpack: bool = False) -> Source:
-    """The official pickles, read and checksummed by torchvision; `unpack` fetches and unpacks what is missing."""
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def _archive(kind: Any, place: Path, split: Split, *, download: bool) -> Source:
+    """The official pickles, read and checksummed by torchvision; unpacked or fetched first if need be."""
+    from torchvision.datasets.utils import check_integrity
+
+    folder, file = place / kind.base_folder, place / kind.filename
     try:
-        data = kind(str(place), train=split == "train", download=unpack)
-    except (RuntimeError, OSError, EOFError) as error:
-        raise ValueError(f"{place / kind.filename}: cannot be fetched or is damaged: {error}") from error
+        data = kind(str(place), train=split == "train")
+    except (RuntimeError, OSError):  # missing, damaged, or not unpacked to the end
+        # torchvision would fetch a damaged archive again; without the user's consent it must not.
+        if not (download or check_integrity(str(file), kind.tgz_md5)):
+            damaged = file if file.is_file() else folder
+            raise ValueError(
+                f"{damaged} is incomplete or damaged, or cannot be read; get it again, or let --download do so"
+            ) from None
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            data = kind(str(place), train=split == "train", download=True)
+        except (RuntimeError, OSError, http.client.HTTPException) as error:
+            raise ValueError(f"{file} cannot be fetched or unpacked: {_line(error)}") from error
     ids = [f"{split}/{i}" for i in range(len(data.targets))]
     return Source(np.array(data.targets, dtype=np.int64), tuple(data.classes), partial(_colour, data.data), ids)
 
@@ -218,24 +313,25 @@ def _inaturalist(split: Split, data_root: Path | None) -> Source:
             "or name another folder with --data-root or LONGTAIL_DATA",
         )
     try:
-        data = json.loads((root / listing).read_text())
+        data = json.loads((root / listing).read_bytes())
         categories = sorted(data["categories"], key=lambda category: category["id"])
         index = {category["id"]: i for i, category in enumerate(categories)}
         label_of = {annotation["image_id"]: index[annotation["category_id"]] for annotation in data["annotations"]}
         names = [image["file_name"] for image in data["images"]]
+        files = pyarrow.array(names, pyarrow.string())
         labels = np.array([label_of[image["id"]] for image in data["images"]], dtype=np.int64)
         class_names = tuple(str(category["name"]) for category in categories)
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{root / listing} is not an iNaturalist listing: {type(error).__name__} {error}") from error
-    # A numpy array of text, not a list: forked workers would copy a list page by page as they count references.
-    return Source(labels, class_names, partial(_file, root, np.array(names)), names)
+    except KeyError as error:
+        raise ValueError(f"{root / listing} is not an iNaturalist listing: {error} is missing") from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{root / listing} is not an iNaturalist listing: {_line(error)}") from error
+    # Arrow's text, not a list: forked workers would copy a list page by page as they count references.
+    return Source(labels, class_names, partial(_file, root, files), names)
 
 
-def _file(root: Path, names: np.ndarray, index: int) -> Image.Image:
-    try:
-        return Image.open(root / names[index]).convert("RGB")
-    except OSError as error:
-        raise ValueError(f"{root / names[index]} cannot be decoded: {error}") from error
+def _file(root: Path, names: pyarrow.Array, index: int) -> Image.Image:
+    file = root / names[index].as_py()
+    return _rgb(file, str(file))
 
 
 def fingerprint(source: Source) -> str:

@@ -5,6 +5,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from longtail.losses.precision import at_least_float32
+
 
 def _check_temperature(temperature: float) -> None:
     if not temperature > 0:
@@ -16,11 +18,11 @@ def supervised_contrastive(
 ) -> Float[Tensor, ""]:
     """Pull embeddings of the same class together and push all others away.
 
-    An anchor without another embedding of its class contributes nothing; if no anchor has one, the loss is 0 and so
-    is its gradient. Several views of an image are several embeddings with the same label.
+    An anchor without another embedding of its class contributes nothing; if no anchor has one, or the batch is empty,
+    the loss is 0 and so is its gradient. Several views of an image are several embeddings with the same label.
 
     Args:
-        embeddings: `(B, D)`, any length; normalised here, in float32.
+        embeddings: `(B, D)`, any length; normalised here, in float32 at least.
         labels: `(B,)`, any integers.
         temperature: divides cosine similarity; no unit, above 0.
     Returns: mean over the anchors that have a positive, in nats, `()`.
@@ -33,16 +35,16 @@ def supervised_contrastive(
     tensor(0.3133)
     """
     _check_temperature(temperature)
-    z = F.normalize(embeddings.float(), dim=1)
+    z = F.normalize(at_least_float32(embeddings), dim=1)
     classes, index, sizes = labels.unique(return_inverse=True, return_counts=True)
     positives = sizes[index] - 1  # (B,)
     anchors = positives > 0
     # Summed over its class, an embedding's similarities to all positives are one dot product: no B x B mask is needed.
-    member = F.one_hot(index, len(classes)).to(z.dtype)  # (B, K)
+    member = F.one_hot(index, max(len(classes), 1)).to(z.dtype)  # (B, K)
     to_positives = (z * ((member.T @ z)[index] - z)).sum(1) / positives.clamp(min=1)  # (B,)
     similarity = z @ z.T / temperature  # (B, B)
     itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
-    # The lowest finite number, not -inf: a batch of one would otherwise give -inf, and its gradient NaN.
+    # The lowest finite number, not -inf: a batch of one would otherwise meet NaN on the way to its gradient.
     to_others = similarity.masked_fill(itself, torch.finfo(z.dtype).min).logsumexp(1)  # (B,)
     losses = torch.where(anchors, to_others - to_positives / temperature, 0)
     return losses.sum() / anchors.sum().clamp(min=1)
@@ -76,7 +78,7 @@ def prototypical(
     embedding is drawn mostly to the one it is nearest to; M equal prototypes give the loss of one.
 
     Args:
-        embeddings: `(B, D)`, any length; normalised here, in float32.
+        embeddings: `(B, D)`, any length; normalised here, in float32 at least.
         labels: `(B,)`, in `[0, C)`.
         prototypes: `(C, D)` or `(C, M, D)`, any length; normalised here.
         temperature: divides cosine similarity; no unit, above 0.
@@ -91,10 +93,10 @@ def prototypical(
     classes = len(prototypes)
     if classes < 2:
         raise ValueError(f"prototypes are of {classes} class; at least 2 are needed, or there is nothing to push away")
-    z = F.normalize(embeddings.float(), dim=1)
-    p = F.normalize(prototypes.float().reshape(classes, -1, prototypes.shape[-1]), dim=2)  # (C, M, D)
+    z = F.normalize(at_least_float32(embeddings), dim=1)
+    p = F.normalize(at_least_float32(prototypes).reshape(classes, -1, prototypes.shape[-1]), dim=2)  # (C, M, D)
     similarity = (z @ p.flatten(0, 1).T / temperature).unflatten(1, p.shape[:2]).logsumexp(2)  # (B, C)
-    own = labels.unsqueeze(1)
+    own = labels.long().unsqueeze(1)
     to_own = similarity.gather(1, own).squeeze(1)
     to_others = similarity.scatter(1, own, torch.finfo(z.dtype).min).logsumexp(1)
     return (to_others - to_own).sum() / max(len(z), 1)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from longtail.data.batches import Batch, Stream
-from longtail.losses import anchors_without_positive, prototypical, supervised_contrastive
+from longtail.losses import anchors_without_positive, at_least_float32, prototypical, supervised_contrastive
 from longtail.methods.base import Method, Step, full_precision
 from longtail.networks import ImageClassifier
 from longtail.processes import gather
@@ -42,8 +42,8 @@ class _Hybrid(Method):
         logits = self.classifier.head(features[len(views) :])
         alpha = self.alpha(clock)
         with full_precision(features.device):
-            contrast, terms = self.contrast(embeddings.float(), natural.labels.repeat(len(natural.images)))
-            cross_entropy = F.cross_entropy(logits.float(), balanced.labels)
+            contrast, terms = self.contrast(embeddings, natural.labels.repeat(len(natural.images)))
+            cross_entropy = F.cross_entropy(at_least_float32(logits), balanced.labels)
             loss = alpha * contrast + (1 - alpha) * cross_entropy
         terms = {"contrast": contrast.detach(), "cross_entropy": cross_entropy.detach(), **terms}
         return Step(loss, terms | {"alpha": loss.new_tensor(alpha)})

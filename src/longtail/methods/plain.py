@@ -3,6 +3,7 @@
 from torch.nn import functional as F
 
 from longtail.data.batches import Batch, Sampling, Stream
+from longtail.losses import at_least_float32
 from longtail.methods.base import Method, Step, full_precision
 from longtail.networks import ImageClassifier
 from longtail.schedules import Clock
@@ -23,5 +24,5 @@ class CrossEntropy(Method):
         (batch,) = batches
         logits = self.classifier(batch.images.flatten(0, 1))
         with full_precision(logits.device):
-            loss = F.cross_entropy(logits.float(), batch.labels)
+            loss = F.cross_entropy(at_least_float32(logits), batch.labels)
         return Step(loss, {"cross_entropy": loss.detach()})

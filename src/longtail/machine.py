@@ -1,0 +1,83 @@
+"""The machine: which device and how many processes train, and a record of what they were."""
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning_fabric import Fabric
+
+import longtail
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+Precision = Literal["fp64", "fp32", "bf16", "fp16"]
+
+
+def runtime(*, device: str = "auto", devices: int = 1, precision: Precision = "fp32") -> Fabric:
+    """Choose device, number of processes and precision.
+
+    Args:
+        device: one of `DEVICES`; "auto" takes an accelerator if there is one.
+        devices: processes, one device each, at least 1.
+        precision: of the networks, as in a recipe.
+    Raises: ValueError if this machine has no such device, or not so many.
+
+    >>> runtime(device="cpu").device
+    device(type='cpu')
+    """
+    present = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not present.get(device):
+        reason = "not present on this machine" if device in DEVICES else "unknown"
+        allowed = ", ".join(name for name in DEVICES if present[name])
+        raise ValueError(f"device {device!r} is {reason}; allowed here: {allowed}")
+    if devices < 1:
+        raise ValueError(f"devices is {devices}; it must be at least 1")
+    on_cuda = device == "cuda" or (device == "auto" and present["cuda"])
+    if on_cuda and devices > torch.cuda.device_count():
+        raise ValueError(f"devices is {devices}; this machine has {torch.cuda.device_count()} of kind cuda")
+    kinds: dict[Precision, Literal["64-true", "32-true", "bf16-mixed", "16-mixed"]]
+    kinds = {"fp64": "64-true", "fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+    strategy = "ddp" if devices > 1 else "auto"
+    return Fabric(accelerator=device, devices=devices, strategy=strategy, precision=kinds[precision])
+
+
+def now() -> str:
+    """The time in UTC, to the second, as ISO 8601 writes it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def describe() -> dict[str, Any]:
+    """Where and with what this program runs.
+
+    >>> describe()["longtail"] == longtail.__version__
+    True
+    """
+    return {
+        "command": sys.argv,
+        "longtail": longtail.__version__,
+        "libraries": {name: version(name) for name in ("torch", "torchvision", "timm", "lightning-fabric", "numpy")},
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _commit() -> str | None:
+    """The commit of a source checkout, marked if files were changed since; `None` for an installed package."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        if subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True, check=False).returncode:
+            return None
+        said = subprocess.run([*git, "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return said.stdout.strip() or None

@@ -1,0 +1,10 @@
+"""Shapes and types of the whole package are checked while it is tested."""
+
+import os
+
+from jaxtyping import install_import_hook
+
+# Before anything imports torch: tests run side by side, one thread each, and waiting threads must not spin.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+install_import_hook("longtail", "shapes.checked")
