@@ -2,9 +2,14 @@
 
 import os
 
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 # Before anything imports torch: tests run side by side, one thread each, and waiting threads must not spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# No deadline: how long an example takes depends on what else the machine does.
+settings.register_profile("longtail", deadline=None, derandomize=True)
+settings.load_profile("longtail")
 
 install_import_hook("longtail", "shapes.checked")

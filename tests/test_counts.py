@@ -121,6 +121,15 @@ def test_profiles_refuse(profile, n_max, classes, imbalance, message):
 
 def test_count_keeps_classes_without_images():
     assert count(np.array([3, 0, 3]), 5).tolist() == [1, 0, 0, 2, 0]
+    assert count(np.array([], dtype=np.int64), 2).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(("labels", "message"), [([0, 2], "from 0 to 2"), ([-1, 1], "from -1 to 1")])
+def test_count_refuses_labels_of_no_class(labels, message):
+    with pytest.raises(ValueError, match=f"labels run {message}; they must lie in 0..1"):
+        count(np.array(labels), 2)
+    with pytest.raises(ValueError, match=message):
+        subset(np.array(labels), np.array([1, 1]), seed=0)
 
 
 SIZES = [60, 60, 40, 20]

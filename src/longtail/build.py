@@ -70,6 +70,8 @@ def task(
     match split:
         case "test":
             measured = sources.load(data.name, "test", data_root=data_root, download=download)
+            if measured.class_names != train.class_names:
+                raise ValueError(f"{data.name}: the test split has other classes than the training split")
             shown = np.arange(len(measured.labels))
         case "validation":
             if not len(held):

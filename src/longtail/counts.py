@@ -97,10 +97,13 @@ def count(labels: Int[np.ndarray, " images"], classes: int) -> Counts:
         labels: `(N,)`, in `[0, C)`.
         classes: number of classes C.
     Returns: `(C,)` images per class.
+    Raises: ValueError if a label is out of range.
 
     >>> count(np.array([0, 2, 2]), 4).tolist()
     [1, 0, 2, 0]
     """
+    if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+        raise ValueError(f"labels run from {labels.min()} to {labels.max()}; they must lie in 0..{classes - 1}")
     return np.bincount(labels, minlength=classes).astype(np.int64)
 
 

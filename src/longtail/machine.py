@@ -25,7 +25,7 @@ def runtime(*, device: str = "auto", devices: int = 1, precision: Precision = "f
         device: one of `DEVICES`; "auto" takes an accelerator if there is one.
         devices: processes, one device each, at least 1.
         precision: of the networks, as in a recipe.
-    Raises: ValueError if this machine has no such device, or not so many.
+    Raises: ValueError if this machine has no such device, or not so many, or the device lacks the precision.
 
     >>> runtime(device="cpu").device
     device(type='cpu')
@@ -40,6 +40,8 @@ def runtime(*, device: str = "auto", devices: int = 1, precision: Precision = "f
     on_cuda = device == "cuda" or (device == "auto" and present["cuda"])
     if on_cuda and devices > torch.cuda.device_count():
         raise ValueError(f"devices is {devices}; this machine has {torch.cuda.device_count()} of kind cuda")
+    if precision == "fp16" and (device == "cpu" or not (present["cuda"] or present["mps"])):
+        raise ValueError("precision is fp16, which does not run on cpu; allowed there: bf16, fp32, fp64")
     kinds: dict[Precision, Literal["64-true", "32-true", "bf16-mixed", "16-mixed"]]
     kinds = {"fp64": "64-true", "fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
     strategy = "ddp" if devices > 1 else "auto"

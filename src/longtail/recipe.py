@@ -1,6 +1,7 @@
 """Recipes: every setting of a training, read from YAML, checked, and never changed after."""
 
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -8,18 +9,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 AtLeastOne = Annotated[int, Field(ge=1)]
-Colour = tuple[Fraction, Fraction, Fraction]
+# YAML knows lists, not tuples; what is in them is as strict as everything else.
+Listed = Strict(strict=False)
+Colour = Annotated[tuple[Fraction, Fraction, Fraction], Listed]
 
 
 class Settings(BaseModel):
-    """A group of settings: unknown names are errors, and values do not change once read."""
+    """A group of settings: unknown names are errors, types are not bent, and values do not change once read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 class Data(Settings):
@@ -48,6 +52,12 @@ class Data(Settings):
     workers: Annotated[int, Field(ge=0)] = Field(0, description="processes that decode, if not in_memory")
 
     @model_validator(mode="after")
+    def _natural_is_not_cut(self) -> "Data":
+        if self.profile == "natural" and self.n_max is not None:
+            raise ValueError(f"n_max is {self.n_max}, but profile natural takes all images; set n_max to null")
+        return self
+
+    @model_validator(mode="after")
     def _workers_have_work(self) -> "Data":
         if self.in_memory and self.workers:
             raise ValueError(
@@ -70,11 +80,13 @@ class Augment(Settings):
     """Random changes of the training images, and the normalisation of all images."""
 
     mean: Colour = Field(description="of the colours, for images in 0..1")
-    std: tuple[Positive, Positive, Positive] = Field(description="of the colours, for images in 0..1")
+    std: Annotated[tuple[Positive, Positive, Positive], Listed] = Field(
+        description="of the colours, for images in 0..1"
+    )
     crop_padding: Annotated[int, Field(ge=0)] = Field(
         0, description="random crop after padding by so many black pixels"
     )
-    resized_crop: tuple[Positive, Fraction] | None = Field(
+    resized_crop: Annotated[tuple[Positive, Fraction], Listed] | None = Field(
         None, description="smallest and largest share of the area for a random resized crop; null: none"
     )
     flip: Fraction = Field(0.0, description="probability of a left-right flip")
@@ -222,7 +234,7 @@ class StepDecay(Settings):
 
     kind: Literal["step"] = "step"
     warmup: Warmup = 0.0
-    milestones: tuple[Fraction, ...] = Field((0.6, 0.8), description="fractions of the training")
+    milestones: Annotated[tuple[Fraction, ...], Listed] = Field((0.6, 0.8), description="fractions of the training")
     factor: Positive = 0.1
 
 
@@ -304,15 +316,48 @@ class Recipe(Settings):
         return self
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML as people expect it: 1e-4 is a number, and a setting that stands twice is a mistake."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} stands there twice", problem_mark=key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes texts that `_Loader` would take for numbers."""
+
+
+# PyYAML follows YAML 1.1, in which a number with an exponent needs a dot and a sign.
+_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+")
+for _kind in (_Loader, _Dumper):
+    _kind.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
+
+
+def _read_yaml(text: str, what: str) -> Any:
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506  (a SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        where = f"line {error.problem_mark.line + 1}: " if error.problem_mark and "\n" in text.strip() else ""
+        raise ValueError(f"{what} is not right as YAML: {where}{error.problem}") from error
+    # A value in the form of a date or an integer that is none is only noticed when it is made.
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(f"{what} is not right as YAML: {' '.join(str(error).split())}") from error
+
+
 def shipped() -> tuple[str, ...]:
-    """Names of the recipes that come with the package, sorted.
+    """Names of the recipes that come with the package, sorted, numbers by their size.
 
     >>> "cifar100-lt-100/hybrid-psc" in shipped()
     True
     """
     folders = (folder for folder in _folder().iterdir() if folder.is_dir())
-    names = (f"{folder.name}/{file.name.removesuffix('.yaml')}" for folder in folders for file in folder.iterdir())
-    return tuple(sorted(names))
+    files = (f"{folder.name}/{file.name}" for folder in folders for file in folder.iterdir())
+    names = (file.removesuffix(".yaml") for file in files if file.endswith(".yaml"))
+    return tuple(sorted(names, key=lambda name: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", name)]))
 
 
 def _folder() -> Traversable:
@@ -324,19 +369,29 @@ def text_of(name: str) -> str:
 
     Args:
         name: a shipped name, or the path of a YAML file.
-    Raises: ValueError if there is no such recipe; the nearest name is suggested.
+    Raises: ValueError if there is no such recipe; the nearest names are suggested.
     """
     if name in shipped():
         return (_folder() / f"{name}.yaml").read_text(encoding="utf-8")
-    path = Path(name)
-    if path.is_file():
-        try:
-            return path.read_text(encoding="utf-8")
-        except (UnicodeDecodeError, OSError) as error:
-            raise ValueError(f"{name} cannot be read as text: {error}") from error
-    nearest = difflib.get_close_matches(name, shipped(), n=1, cutoff=0.3)
-    hint = f"; did you mean {nearest[0]}?" if nearest else ""
-    raise ValueError(f"unknown recipe {name!r}: neither shipped nor a file{hint} (longtail recipes lists all)")
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ValueError(_unknown_recipe(name)) from error
+    except IsADirectoryError as error:
+        is_run = (Path(name) / "recipe.yaml").is_file()
+        advice = "continue a run with longtail resume" if is_run else "give a YAML file or a shipped recipe"
+        raise ValueError(f"recipe {_shown(name)} is a folder; {advice} (longtail recipes lists all)") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"recipe {_shown(name)} is not text in UTF-8") from error
+    except OSError as error:
+        raise ValueError(f"recipe {_shown(name)} cannot be read: {error.strerror}") from error
+
+
+def _unknown_recipe(name: str) -> str:
+    of_folder = [each for each in shipped() if name and each.startswith(f"{name.rstrip('/')}/")]
+    similar = difflib.get_close_matches(name.removesuffix(".yaml"), shipped(), n=2, cutoff=0.5)
+    hint = f"; did you mean {_either(of_folder or similar)}?" if of_folder or similar else ""
+    return f"unknown recipe {_shown(name)}: neither shipped nor a file{hint} (longtail recipes lists all)"
 
 
 def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -345,22 +400,20 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     Args:
         name: a shipped name, or the path of a YAML file.
         overrides: texts such as `method.temperature=0.07`; the value is YAML. Another `kind` of a block starts that
-            block from its defaults.
+            block from its defaults, wherever in the list it stands. Of two values for one setting the last counts.
     Raises: ValueError, in one line, for an unknown recipe, an unknown setting (with the nearest), or a bad value.
 
     >>> load("digits-lt/hybrid-psc", ["epochs=3", "method.alpha.kind=linear"]).method.alpha
     Linear(kind='linear')
     """
-    try:
-        raw = yaml.safe_load(text_of(name))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{name} is not YAML: {' '.join(str(error).split())}") from error
+    raw = _read_yaml(text_of(name), name)
     if not isinstance(raw, dict):
-        raise ValueError(f"{name} holds {type(raw).__name__}; a recipe is a mapping of settings")
+        held = "nothing" if raw is None else f"a {type(raw).__name__}"
+        raise ValueError(f"{name} holds {held}; a recipe is a mapping of settings, such as epochs: 200")
     raw["name"] = raw.get("name") or (name if name in shipped() else Path(name).stem)
     assigned = [_parse(override) for override in overrides]
-    # Kinds first: they reset a block in which other overrides then set their values.
-    for keys, value in sorted(assigned, key=lambda item: item[0][-1] != "kind"):
+    # Blocks before what is in them, and kinds first: they reset a block in which other overrides then set their values.
+    for keys, value in sorted(assigned, key=lambda item: (len(item[0]), item[0][-1] != "kind")):
         _assign(raw, keys, value)
     return parse(raw)
 
@@ -368,7 +421,7 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
 def parse(raw: dict[str, Any]) -> Recipe:
     """Check settings.
 
-    Raises: ValueError with the first mistake, in one line.
+    Raises: ValueError with the first mistake and the names of others, in one line.
     """
     try:
         return Recipe.model_validate(raw)
@@ -378,17 +431,20 @@ def parse(raw: dict[str, Any]) -> Recipe:
 
 def dump(recipe: Recipe) -> str:
     """The recipe as YAML, every setting written out; reading it gives the same recipe."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return yaml.dump(recipe.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a recipe, by which editors complete and check it."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Recipe.model_json_schema()}
 
 
 def _parse(override: str) -> tuple[list[str], Any]:
     name, equals, value = override.partition("=")
-    if not (equals and name.strip()):
+    keys = name.strip().split(".")
+    if not (equals and all(keys)):
         raise ValueError(f"--set {override!r} is not of the form name=value, as in method.temperature=0.07")
-    try:
-        return name.strip().split("."), yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ValueError(f"--set {override!r}: the value is not YAML") from error
+    return keys, _read_yaml(value, f"--set {override!r}")
 
 
 def _assign(raw: dict[str, Any], keys: list[str], value: Any) -> None:
@@ -397,33 +453,62 @@ def _assign(raw: dict[str, Any], keys: list[str], value: Any) -> None:
         if not isinstance(block.get(key), dict):
             block[key] = {}
         block = block[key]
-    if keys[-1] == "kind" and block.get("kind") != value:
+    if block is not raw and keys[-1] == "kind" and block.get("kind") != value:
         block.clear()
     block[keys[-1]] = value
 
 
+# --- what is wrong with a recipe, in words ----------------------------------------------------------------------------
+
+
 def _explain(error: ValidationError, raw: dict[str, Any]) -> str:
-    """The first mistake in words: which setting, what it is, what is allowed."""
+    """The first mistake in words: which setting, what it is, what is allowed; of others only the names."""
     problems = error.errors(include_url=False)
-    first = problems[0]
-    name = _dotted(first["loc"], raw)
-    match first["type"]:
-        case "extra_forbidden":
-            nearest = difflib.get_close_matches(name, names(), n=1, cutoff=0.5)
-            text = f"unknown setting {name}" + (f"; did you mean {nearest[0]}?" if nearest else "")
-        case "missing":
-            text = f"setting {name} is missing"
+    # A setting that was misspelt is missing as well; the spelling is what helps.
+    problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
+    first, *others = dict.fromkeys(_dotted(problem["loc"], raw) for problem in problems)
+    more = f" ({len(others)} more mistake{'s' * (len(others) > 1)}: {', '.join(others)})" if others else ""
+    return _one(first, problems[0]) + more
+
+
+def _one(name: str, problem: ErrorDetails) -> str:
+    location, value = problem["loc"], problem["input"]
+    match problem["type"]:
+        case "extra_forbidden" | "invalid_key":
+            return _unknown_setting(name, location)
         case "value_error":
-            reason = first["msg"].removeprefix("Value error, ")
-            text = f"{name}: {reason}" if name else reason
-        case _:
-            allowed = first["msg"].removeprefix("Input should be ")
-            text = f"{name} is {first['input']!r}; allowed: {allowed}"
-    more = len(problems) - 1
-    return text + (f" (and {more} more mistake{'s' * (more > 1)})" if more else "")
+            reason = problem["msg"].removeprefix("Value error, ")
+            return f"{name}: {reason}" if name else reason
+        case "missing" if isinstance(location[-1], str):
+            return f"setting {name} is missing; allowed: {_words(_schema_at(location))}"
+        case "missing":  # the end of a list
+            name, location = name.rpartition(".")[0], location[:-1]
+        case "union_tag_not_found":
+            return f"setting {name}.kind is missing; allowed: {_either(_kinds(location))}"
+        case "union_tag_invalid":
+            return f"{name}.kind is {_shown(value['kind'])}; allowed: {_either(_kinds(location))}"
+        case "finite_number":
+            return f"{name} is {_shown(value)}; it must be finite"
+    return f"{name} is {_shown(value)}; allowed: {_words(_schema_at(location))}"
 
 
-def _dotted(location: tuple[int | str, ...], raw: Any) -> str:
+def _unknown_setting(name: str, location: tuple[int | str, ...]) -> str:
+    block, _, last = name.rpartition(".")
+    if name in names():
+        *union, kind = location[:-1]
+        owners = [each for each in _kinds(union) if last in _schema_at([*union, each])["properties"]]
+        return f"setting {name} does not go with {block}.kind {kind}, only with {_either(owners)}"
+    others = [each for each in names() if each != block]
+    same = [each for each in others if each.rpartition(".")[2] == last]
+    similar = same or difflib.get_close_matches(name, others, n=1, cutoff=0.7)
+    if similar:
+        return f"unknown setting {name}; did you mean {_either(similar[:3])}?"
+    if not block:
+        return f"unknown setting {name} (longtail recipes --schema lists all)"
+    return f"unknown setting {name}; allowed in {block}: {', '.join(_schema_at(location[:-1])['properties'])}"
+
+
+def _dotted(location: Sequence[int | str], raw: Any) -> str:
     """A pydantic location as the user writes it: without the tags of unions."""
     parts = []
     for part in location:
@@ -432,6 +517,73 @@ def _dotted(location: tuple[int | str, ...], raw: Any) -> str:
         parts.append(str(part))
         raw = raw.get(part) if isinstance(raw, dict) else None
     return ".".join(parts)
+
+
+def _schema_at(location: Sequence[int | str]) -> dict[str, Any]:
+    """The JSON schema of what may stand at a pydantic location: names, places in lists, and kinds lead there."""
+    whole = here = schema()
+    for part in location:
+        here = next(inside for option in _options(here, whole) if (inside := _inside(option, part)) is not None)
+    return whole["$defs"][here["$ref"].rpartition("/")[2]] if "$ref" in here else here
+
+
+def _options(here: dict[str, Any], whole: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if "$ref" in here:
+        here = whole["$defs"][here["$ref"].rpartition("/")[2]]
+    several = here.get("anyOf") or here.get("oneOf")
+    for option in several or ():
+        yield from _options(option, whole)
+    if not several:
+        yield here
+
+
+def _inside(option: dict[str, Any], part: int | str) -> dict[str, Any] | None:
+    if isinstance(part, int):
+        places = option.get("prefixItems", [])
+        return places[part] if part < len(places) else option.get("items")
+    settings = option.get("properties", {})
+    return option if settings.get("kind", {}).get("const") == part else settings.get(part)
+
+
+def _kinds(location: Sequence[int | str]) -> list[str]:
+    return [option["properties"]["kind"]["const"] for option in _options(_schema_at(location), schema())]
+
+
+def _words(allowed: dict[str, Any]) -> str:
+    """A JSON schema for people."""
+    match allowed:
+        case {"enum": values}:
+            return _either(values)
+        case {"const": value}:
+            return str(value)
+        case {"anyOf": options}:
+            return " or ".join(map(_words, options))
+        case {"oneOf": _, "discriminator": {"mapping": kinds}}:
+            return f"a block of settings with kind {_either([*kinds])}"
+        case {"type": "array", "prefixItems": places}:
+            return f"a list of {len(places)} values"
+        case {"type": "integer" | "number" as kind}:
+            bounds = {
+                "minimum": "at least",
+                "exclusiveMinimum": "above",
+                "maximum": "at most",
+                "exclusiveMaximum": "below",
+            }
+            limits = [f"{words} {allowed[key]:,}" for key, words in bounds.items() if key in allowed]
+            noun = "an integer" if kind == "integer" else "a number"
+            return f"{noun}{' of' * limits[0].startswith('at')} {' and '.join(limits)}" if limits else noun
+        case {"type": kind}:
+            return {"null": "null", "boolean": "true or false", "string": "text", "array": "a list of values"}[kind]
+    return "a block of settings"
+
+
+def _either(values: Sequence[str]) -> str:
+    return " or ".join(filter(None, [", ".join(values[:-1]), values[-1]]))
+
+
+def _shown(value: Any) -> str:
+    text = {"None": "null", "True": "true", "False": "false"}.get(repr(value), repr(value))
+    return text if len(text) <= 80 else f"{text[:76]} ..."
 
 
 def names(settings: type[BaseModel] = Recipe, prefix: str = "") -> tuple[str, ...]:

@@ -229,9 +229,9 @@ class _Learner:
         if settings.sync_batchnorm and fabric.world_size > 1:
             processes.share_batchnorm(self.method, fabric.device)
         self.average = build.average(settings, self.method)
-        if self.average is not None:
-            self.average.to(fabric.device)
         self.wrapped, self.optimizer = fabric.setup(self.method, build.optimizer(settings.optimizer, self.method))
+        if self.average is not None:
+            self.average.to(fabric.device, next(self.method.parameters()).dtype)
         self.augmentation = build.augmentation(settings)
 
     @property

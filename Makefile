@@ -1,0 +1,43 @@
+# Everything sets itself up: a virtual environment with pinned dependencies, made once and remade when a lock changes.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint docs check lock clean
+
+demo: $(VENV)/.run  ## Train Hybrid-PSC and plain cross-entropy on a small long tail, and compare them.
+	$(BIN)/longtail demo
+
+test: $(VENV)/.dev  ## Run all tests.
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev  ## Check style, types and the direction of imports.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.dev  ## Build the documentation; a broken link is an error.
+	$(BIN)/mkdocs build --strict
+
+check: lint docs test  ## All that CI checks.
+
+# CUDA's packages are left out: torch pins them itself, and only where they exist. Nothing newer than held.txt says.
+COMPILE := $(BIN)/pip-compile --quiet --no-header --no-annotate --strip-extras --no-emit-find-links \
+	--no-emit-index-url --constraint requirements/held.txt --output-file -
+lock: $(VENV)/.dev  ## Pin the newest versions that pyproject.toml and requirements/held.txt allow.
+	$(COMPILE) pyproject.toml | grep -vE '^(nvidia|cuda|triton)' > requirements/run.txt
+	$(COMPILE) --constraint requirements/run.txt --extra dev pyproject.toml | grep -vE '^(nvidia|cuda|triton)' > requirements/dev.txt
+
+$(VENV)/.run: requirements/run.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements/run.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --requirement requirements/dev.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) site .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,83 @@
+"""Two gloo processes with half the batch each do what one process does with the whole batch."""
+
+import signal
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+
+import runs
+import test_train
+import twins
+from longtail import train
+from longtail.rundir import RunDir
+
+
+def test_gather_joins_rows_and_sums_their_gradients():
+    (alone, pair) = twins.gathered(None), twins.together(twins.gathered)
+    for rank, part in enumerate(pair):
+        # Rank order, not the order of the rows in the whole.
+        assert part["everyone"].tolist() == [[0, 1], [4, 5], [2, 3], [6, 7]]
+        # Process r weighs with (r + 1) times the numbers 1 to 8: a row's gradient is three times its weight.
+        assert part["gradient"].tolist() == (3 * np.arange(1.0, 9.0).reshape(4, 2)[2 * rank : 2 * rank + 2]).tolist()
+    assert alone["gradient"].tolist() == np.arange(1.0, 9.0).reshape(4, 2).tolist()
+
+
+def test_shared_batch_normalisation_is_that_of_the_whole_batch():
+    alone, pair = twins.normalised(None), twins.together(twins.normalised)
+    for rank, part in enumerate(pair):
+        for name in ("y", "x.grad"):
+            np.testing.assert_allclose(part[name], alone[name][rank :: twins.WORLD].detach(), rtol=1e-9, atol=1e-12)
+        for name in ("running_mean", "running_var"):
+            np.testing.assert_allclose(part[name], alone[name], rtol=1e-12)
+    np.testing.assert_allclose(sum(part["weight.grad"] for part in pair), alone["weight.grad"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("gradients", [twins.sc_gradients, twins.psc_gradients])
+def test_the_gradient_of_a_step_is_that_of_one_process(gradients):
+    alone, pair = gradients(None), twins.together(gradients)
+    assert alone.keys() == pair[0].keys()
+    for name, gradient in alone.items():
+        for part in pair:
+            np.testing.assert_allclose(part[name], gradient, atol=1e-9, err_msg=name)
+
+
+@pytest.mark.parametrize("method", ["hybrid-sc", "hybrid-psc"])
+def test_twenty_steps_have_the_losses_of_one_process(tmp_path, method):
+    """In double precision: training multiplies rounding errors, so in single precision only the first steps agree."""
+    overrides = ("epochs=5", "precision=fp64", "evaluate_every=5", "data.validation=1", "split=validation")
+    train.train(runs.settings(method, *overrides), tmp_path / "one", device="cpu")
+    runs.finish(runs.train_in_command(method, tmp_path / "two", *overrides, devices=2))
+    one, two = (runs.log(tmp_path / name) for name in ("one", "two"))
+    losses = [record["loss"] for record in one if "loss" in record]
+    assert len(losses) == 20 and len(set(losses)) == 20
+    for a, b in zip(one, two, strict=True):
+        assert a.keys() == b.keys()
+        for name in a:
+            assert a[name] == b[name] or a[name] == pytest.approx(b[name], abs=1e-5), (a["step"], name)
+    tables = [
+        pyarrow.parquet.read_table(tmp_path / name / "predictions.parquet").to_pydict() for name in ("one", "two")
+    ]
+    assert tables[0]["id"] == tables[1]["id"]
+    np.testing.assert_allclose(tables[0]["logits"], tables[1]["logits"], atol=1e-5)
+
+
+def test_kill_and_resume_equals_no_interruption(tmp_path):
+    runs.finish(runs.train_in_command("hybrid-psc", tmp_path / "whole", devices=2))
+    script = test_train.crash(tmp_path, step=17, seconds=0.0)
+    killed = runs.train_in_command("hybrid-psc", tmp_path / "cut", script=script, devices=2)
+    runs.finish(killed, code=-signal.SIGKILL)
+    state = RunDir.open(tmp_path / "cut").read_checkpoint()
+    assert state is not None and state["step"] == 17
+    runs.finish(runs.command("resume", tmp_path / "cut"))
+    runs.assert_same(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_a_signal_saves_and_exits_130(tmp_path):
+    process = runs.train_in_command("hybrid-psc", tmp_path / "run", "epochs=1000", devices=2)
+    test_train.wait_for_log(process, tmp_path / "run")
+    process.send_signal(signal.SIGTERM)
+    out, err = runs.finish(process, code=130)
+    assert out == "" and "Traceback" not in err
+    state = RunDir.open(tmp_path / "run").read_checkpoint()
+    assert state is not None and state["step"] == runs.log(tmp_path / "run")[-1]["step"]

@@ -1,0 +1,334 @@
+"""The loop: what it leaves behind, that it resumes exactly, and how it stops."""
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+import torch
+from torch import nn
+
+import runs
+from longtail import build, counts, evaluate, machine, networks, train
+from longtail.losses import contrastive
+from longtail.rundir import RunDir
+from longtail.schedules import Clock
+
+# Saves after every step, and is killed by the operating system when the given step is done.
+CRASH = """
+import os, signal
+from longtail import cli, train
+
+train._SECONDS_BETWEEN_CHECKPOINTS = {seconds}
+whole = train._batches
+
+def cut(*arguments):
+    for step, batches in enumerate(whole(*arguments)):
+        if step == {step} and int(os.environ.get("LOCAL_RANK", 0)) == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield batches
+
+train._batches = cut
+cli.main()
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """An uninterrupted run."""
+    path = tmp_path_factory.mktemp("runs") / "whole"
+    train.train(runs.settings("hybrid-psc"), path, device="cpu")
+    return path
+
+
+def crash(tmp_path: Path, *, step: int, seconds: float) -> Path:
+    script = tmp_path / "crash.py"
+    script.write_text(CRASH.format(step=step, seconds=seconds))
+    return script
+
+
+def wait_for_log(process: subprocess.Popen[str], path: Path) -> None:
+    """Wait until a run has done its first steps."""
+    while not (path / "metrics.jsonl").exists() or not (path / "metrics.jsonl").read_text():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+# What a run leaves behind.
+
+
+def test_a_run_folder_holds_all_that_was_promised(finished):
+    names = {file.name for file in finished.iterdir()}
+    assert names == {
+        "recipe.yaml",
+        "environment.json",
+        "split.json",
+        "metrics.jsonl",
+        "last.ckpt",
+        "model.safetensors",
+        "model.json",
+        "predictions.parquet",
+        "summary.json",
+    }
+    torch.load(finished / "last.ckpt", weights_only=True)
+    split, model = runs.json_of(finished / "split.json"), runs.json_of(finished / "model.json")
+    assert split["counts"] == model["train_counts"] == counts.exponential(124, 10, 100).tolist()
+    assert sum(split["counts"]) == len(split["train"]) == len(set(split["train"]))
+    assert model["class_names"] == [str(digit) for digit in range(10)]
+    environment = runs.json_of(finished / "environment.json")
+    assert environment["device"] == "cpu" and environment["resumed"] == []
+
+
+def test_the_log_tells_rate_alpha_and_terms(finished):
+    steps = [record for record in runs.log(finished) if "loss" in record]
+    assert [record["step"] for record in steps] == list(range(1, runs.STEPS + 1))
+    recipe = runs.settings("hybrid-psc")
+    for record in steps:
+        clock = Clock.at(step=record["step"] - 1, epochs=10, steps_per_epoch=4)
+        alpha = 1 - (clock.epoch / 10) ** 2
+        assert record["alpha"] == pytest.approx(alpha)
+        assert record["lr"] == pytest.approx(build.learning_rate(recipe, clock))
+        assert record["loss"] == pytest.approx(alpha * record["contrast"] + (1 - alpha) * record["cross_entropy"])
+    measured = [record["epoch"] for record in runs.log(finished) if "top1" in record]
+    assert measured == [4, 9]
+
+
+def test_predictions_and_summary_are_of_the_averaged_weights(finished):
+    table = pyarrow.parquet.read_table(finished / "predictions.parquet").to_pydict()
+    logits = np.array(table["logits"])
+    assert table["predicted"] == logits.argmax(1).tolist()
+    summary = runs.json_of(finished / "summary.json")
+    assert summary["top1"] == pytest.approx(np.mean(np.array(table["label"]) == logits.argmax(1)))
+    state = torch.load(finished / "last.ckpt", weights_only=True)
+    weights = RunDir.open(finished).read_weights()
+    name = "head.weight"
+    assert torch.equal(weights[name], state["average"][f"module.classifier.{name}"])
+    assert not torch.equal(weights[name], state["method"][f"classifier.{name}"])
+
+
+def test_evaluating_again_gives_the_same_and_another_split_its_own_file(finished):
+    run, before = RunDir.open(finished), (finished / "summary.json").read_bytes()
+    again = evaluate.evaluate(run, device=torch.device("cpu"))
+    assert (finished / "summary.json").read_bytes() == before
+    on_train = evaluate.evaluate(run, split="train", device=torch.device("cpu"))
+    assert on_train.images == 304 != again.images
+    assert run.read_summary(split="train") == on_train
+    with pytest.raises(ValueError, match="held no validation images out; allowed splits: test, train"):
+        evaluate.evaluate(run, split="validation", device=torch.device("cpu"))
+    for name in ("summary-train.json", "predictions-train.parquet"):
+        (finished / name).unlink()
+
+
+def test_the_same_seed_gives_the_same_run_and_another_one_another(finished, tmp_path):
+    train.train(runs.settings("hybrid-psc"), tmp_path / "again", device="cpu")
+    runs.assert_same(finished, tmp_path / "again")
+    train.train(runs.settings("hybrid-psc", "seed=1"), tmp_path / "other", device="cpu")
+    assert runs.log(tmp_path / "other")[0]["loss"] != runs.log(finished)[0]["loss"]
+
+
+def test_validation_is_held_out_and_measured(tmp_path):
+    recipe = runs.settings("ce", "split=validation", "data.validation=7", "epochs=1")
+    summary = train.train(recipe, tmp_path / "run", device="cpu")
+    split = runs.json_of(tmp_path / "run" / "split.json")
+    assert summary.images == 70 == len(split["validation"])
+    assert not set(split["train"]) & set(split["validation"])
+    assert split["counts"][0] == 128 - 7, "the most frequent class gives up what validation needs"
+
+
+# Interruptions.
+
+
+@pytest.mark.parametrize(
+    ("overrides", "step", "seconds"),
+    [
+        pytest.param((), 17, 0.0, id="saved after every step"),
+        pytest.param((), 3, 1e9, id="before anything was saved"),
+        pytest.param(("data.in_memory=false", "data.workers=2"), 17, 0.0, id="two loader workers"),
+    ],
+)
+def test_kill_and_resume_equals_no_interruption(finished, tmp_path, overrides, step, seconds):
+    path = tmp_path / "run"
+    killed = runs.train_in_command("hybrid-psc", path, *overrides, script=crash(tmp_path, step=step, seconds=seconds))
+    runs.finish(killed, code=-signal.SIGKILL)
+    done = [record["step"] for record in runs.log(path)]
+    assert done == list(range(1, step + 1))[: len(done)] or step == 17
+    assert (path / "last.ckpt").exists() == (seconds == 0)
+    with (path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 18, "loss": 1.')  # a line cut off in the middle
+    train.resume(path, device="cpu")
+    # Workers change nothing but the speed: these runs equal the one without.
+    runs.assert_same(finished, path)
+    assert len(runs.json_of(path / "environment.json")["resumed"]) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_exits_130(finished, tmp_path, number):
+    path = tmp_path / "run"
+    process = runs.train_in_command("hybrid-psc", path)
+    wait_for_log(process, path)
+    process.send_signal(number)
+    out, err = runs.finish(process, code=130)
+    assert out == ""
+    assert f"interrupted; continue with: longtail resume {path}" in err
+    assert "Traceback" not in err
+    runs.finish(runs.command("resume", path))
+    runs.assert_same(finished, path)
+
+
+def test_a_run_that_ended_but_was_not_written_up_is_finished_by_resume(finished, tmp_path):
+    path = tmp_path / "run"
+    train.train(runs.settings("hybrid-psc"), path, device="cpu")
+    for name in ("summary.json", "model.safetensors", "predictions.parquet"):
+        (path / name).unlink()
+    train.resume(path)
+    runs.assert_same(finished, path)
+
+
+def test_resume_refuses_other_data_and_damaged_files(tmp_path):
+    path = tmp_path / "run"
+    train.train(runs.settings("ce", "epochs=1"), path, device="cpu")
+    split = (path / "split.json").read_text()
+    (path / "split.json").write_text(split.replace('"fingerprint": "', '"fingerprint": "x'))
+    with pytest.raises(ValueError, match="the data is not what it was"):
+        train.resume(path)
+    (path / "split.json").write_text(split)
+    (path / "last.ckpt").write_bytes((path / "last.ckpt").read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"last\.ckpt is damaged"):
+        train.resume(path)
+
+
+def test_a_run_is_never_overwritten(finished):
+    before = {file.name: file.read_bytes() for file in finished.iterdir()}
+    with pytest.raises(ValueError, match="already holds a run"):
+        train.train(runs.settings("ce"), finished, device="cpu")
+    assert before == {file.name: file.read_bytes() for file in finished.iterdir()}
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_cause_and_keeps_the_last_state(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    recipe = runs.settings("ce", "optimizer.lr=1e30", "clip=null", "schedule.kind=constant")
+    with pytest.raises(ValueError, match=r"the loss is not finite at step \d+ .*optimizer\.lr") as error:
+        train.train(recipe, tmp_path / "run", device="cpu")
+    step = int(str(error.value).split("step ")[1].split()[0])
+    state = RunDir.open(tmp_path / "run").read_checkpoint()
+    assert state is not None and state["step"] == step - 1
+
+
+# Options of the loop.
+
+
+class _WithoutStatistics(networks.Backbone):
+    """No batch normalisation, so that parts of a batch do not depend on each other."""
+
+    dim = 8
+
+    def __init__(self, _width: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3 * 16 * 16, self.dim)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(self.layer(images.flatten(1)))
+
+
+def test_accumulated_micro_batches_give_the_same_step(tmp_path, monkeypatch):
+    monkeypatch.setattr(networks, "ResNet9", _WithoutStatistics)
+    for parts in (1, 4):
+        recipe = runs.settings("ce", f"accumulate={parts}", "precision=fp64", "epochs=2")
+        train.train(recipe, tmp_path / str(parts), device="cpu")
+    one, four = ([r["loss"] for r in runs.log(tmp_path / part) if "loss" in r] for part in ("1", "4"))
+    assert one == pytest.approx(four, abs=1e-6)
+    assert one[0] != one[-1]
+
+
+def test_clipping_bounds_the_step(tmp_path, monkeypatch):
+    weights = []
+    learn = train._Learner.learn
+
+    def spy(self, *arguments, **keywords):
+        before = [p.detach().clone() for p in self.method.parameters()]
+        terms = learn(self, *arguments, **keywords)
+        changes = [a - b for a, b in zip(self.method.parameters(), before, strict=True)]
+        weights.append((torch.cat([c.flatten() for c in changes]).norm() / keywords["rate"]).item())
+        return terms
+
+    monkeypatch.setattr(train._Learner, "learn", spy)
+    plain = ("epochs=1", "optimizer.momentum=0", "optimizer.weight_decay=0", "ema=null")
+    train.train(runs.settings("ce", *plain, "clip=0.01"), tmp_path / "clipped", device="cpu")
+    assert weights == pytest.approx([0.01] * 4, rel=1e-3)
+    weights.clear()
+    train.train(runs.settings("ce", *plain, "clip=null"), tmp_path / "free", device="cpu")
+    assert min(weights) > 0.1
+
+
+def test_the_average_is_the_formula(tmp_path, monkeypatch):
+    seen: list[torch.Tensor] = []
+    learn = train._Learner.learn
+
+    def spy(self, *arguments, **keywords):
+        terms = learn(self, *arguments, **keywords)
+        seen.append(self.method.classifier.head.weight.detach().clone())
+        return terms
+
+    monkeypatch.setattr(train._Learner, "learn", spy)
+    train.train(runs.settings("ce", "epochs=1"), tmp_path / "run", device="cpu")
+    expected = seen[0]
+    for weight in seen[1:]:
+        expected = 0.9 * expected + 0.1 * weight
+    torch.testing.assert_close(RunDir.open(tmp_path / "run").read_weights()["head.weight"], expected)
+
+
+def test_mixed_precision_runs_and_its_losses_are_float32(tmp_path, monkeypatch):
+    kinds = set()
+    normalize = contrastive.F.normalize
+    monkeypatch.setattr(contrastive.F, "normalize", lambda x, dim: kinds.add(x.dtype) or normalize(x, dim=dim))
+    matmul = set()
+    whole = contrastive.supervised_contrastive
+
+    def spy(embeddings, labels, *, temperature):
+        matmul.add((embeddings @ embeddings.T).dtype if embeddings.dtype == torch.float32 else torch.float32)
+        return whole(embeddings, labels, temperature=temperature)
+
+    monkeypatch.setattr("longtail.methods.hybrid.supervised_contrastive", spy)
+    train.train(runs.settings("hybrid-sc", "precision=bf16", "epochs=1"), tmp_path / "run", device="cpu")
+    assert kinds == {torch.float32}
+    assert matmul == {torch.float32}, "autocast would have made a matrix product of float32 a half-precision one"
+    assert all(np.isfinite(record["loss"]) for record in runs.log(tmp_path / "run") if "loss" in record)
+
+
+def test_images_of_several_processes_come_back_in_order(monkeypatch):
+    """Shares of an odd number of images, as three processes would see them."""
+    recipe = runs.settings("ce", "split=validation", "data.validation=1")
+    task, world = build.task(recipe), 3
+    parts = []
+    for rank in range(world):
+        batches = evaluate.images(task, recipe, torch.device("cpu"), rank=rank, world=world)()
+        parts.append(torch.cat([batch.float().mean((1, 2, 3)) for batch in batches]).unsqueeze(1))
+    assert len({len(part) for part in parts}) == 1
+    monkeypatch.setattr(evaluate.processes, "gather", lambda _: torch.cat(parts))
+    expected = [np.asarray(task.train.image(int(i))).mean() for i in task.shown]
+    assert evaluate.joined(parts[0], images=10, world=world)[:, 0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_tensorboard_gets_the_numbers(tmp_path):
+    train.train(runs.settings("ce", "epochs=1", "tensorboard=true"), tmp_path / "run", device="cpu")
+    files = list((tmp_path / "run" / "tensorboard").iterdir())
+    assert len(files) == 1
+    assert b"cross_entropy" in files[0].read_bytes()
+
+
+# The machine.
+
+
+def test_absent_devices_are_named():
+    for device, reason in (("cuda", "not present"), ("tpu", "unknown")):
+        if device == "cuda" and torch.cuda.is_available():
+            continue
+        with pytest.raises(ValueError, match=f"'{device}' is {reason}.*; allowed here: auto, cpu"):
+            machine.runtime(device=device)
+    with pytest.raises(ValueError, match="devices is 0"):
+        machine.runtime(device="cpu", devices=0)
+    with pytest.raises(ValueError, match="precision is fp16, which does not run on cpu"):
+        machine.runtime(device="cpu", precision="fp16")
