@@ -1,5 +1,6 @@
 """The loop: what it leaves behind, that it resumes exactly, and how it stops."""
 
+import io
 import signal
 import subprocess
 import time
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import torch
+from rich.console import Console
 from torch import nn
 
 import runs
@@ -215,6 +217,22 @@ def test_a_loss_that_is_not_finite_stops_with_its_cause_and_keeps_the_last_state
     step = int(str(error.value).split("step ")[1].split()[0])
     state = RunDir.open(tmp_path / "run").read_checkpoint()
     assert state is not None and state["step"] == step - 1
+
+
+def test_a_mistake_leaves_no_folder_behind(tmp_path):
+    for mistake in ("batch_size=1000", "data.n_max=1000"):
+        with pytest.raises(ValueError, match=r"1000"):
+            train.train(runs.settings("ce", mistake), tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_about_to_happen_is_said(tmp_path):
+    text = io.StringIO()
+    train.train(runs.settings("ce", "epochs=1"), tmp_path / "run", device="cpu", console=Console(file=text, width=200))
+    assert (
+        "digits-lt/ce: 304 images of 10 classes, 124 to 1 a class; resnet9, 0.03 M parameters; 1 epochs"
+        in text.getvalue()
+    )
 
 
 # Options of the loop.

@@ -22,27 +22,32 @@ from longtail.metrics import Summary
 class RunDir:
     """A folder that holds one training: how it was set up, how it went, and what came out.
 
-    Make one with `create` or `open`, which check what is there.
+    `open` takes one that is there; `check_free` and `make` prepare a new one.
     """
 
     path: Path
 
-    @classmethod
-    def create(cls, path: Path) -> "RunDir":
-        """Prepare a folder for a new run.
+    def check_free(self) -> None:
+        """See that a new run may be put here.
 
-        Raises: ValueError if it already holds a run, or is not a folder.
+        Raises: ValueError if the folder already holds a run.
         """
-        run = cls(path)
-        if run.recipe.exists():
+        if self.recipe.exists():
             raise ValueError(
-                f"{path} already holds a run; continue it with longtail resume {path}, or choose another --out"
+                f"{self.path} already holds a run; continue it with longtail resume {self.path}, "
+                "or choose another --out"
             )
+
+    def make(self) -> None:
+        """Make the folder.
+
+        Raises: ValueError if that cannot be done, or `check_free` would.
+        """
+        self.check_free()
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ValueError(f"{path} cannot be made a run folder: {error.strerror}") from error
-        return run
+            raise ValueError(f"{self.path} cannot be made a run folder: {error.strerror}") from error
 
     @classmethod
     def open(cls, path: Path) -> "RunDir":

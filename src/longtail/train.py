@@ -20,6 +20,7 @@ from longtail import build, evaluate, machine, methods, processes, progress, rec
 from longtail.data import augment, batches, sources
 from longtail.metrics import Summary
 from longtail.networks import ImageClassifier
+from longtail.networks import parameters_in_millions as millions
 from longtail.recipe import Recipe
 from longtail.rundir import RunDir
 from longtail.schedules import Clock
@@ -53,11 +54,14 @@ def train(
         the state has been saved.
     """
     fabric = machine.runtime(device=device, devices=devices, precision=settings.precision)
-    # Processes but the first are started when the folder has been made: they take it as they find it.
-    run = RunDir(out) if fabric.global_rank else RunDir.create(out)
+    run = RunDir(out)
+    if fabric.global_rank == 0:
+        run.check_free()
     task = build.task(settings, data_root=data_root, download=download)
     _plan(settings, task, build.method(settings, classes=len(task.class_names), fetch=False), fabric)
+    # All that can be wrong has been found by now: a mistake leaves no folder behind.
     if fabric.global_rank == 0:
+        run.make()
         run.write_json(run.split, _split(task))
         where = {"data_root": str(data_root.resolve()) if data_root else None, "device": device, "devices": devices}
         run.write_json(run.environment, {**where, "started": machine.now(), "resumed": [], **machine.describe()})
@@ -151,6 +155,8 @@ def fit(
     clock = Clock.at(step=start, epochs=settings.epochs, steps_per_epoch=plan.steps_per_epoch)
     first = fabric.global_rank == 0
     logger = _Logger(run, start, tensorboard=settings.tensorboard) if first else None
+    if first:
+        console.print(_announcement(settings, task, learner, plan, clock), highlight=False)
     shown = evaluate.images(task, settings, fabric.device, rank=fabric.global_rank, world=fabric.world_size)
 
     def measure() -> tuple[np.ndarray, Summary]:
@@ -195,6 +201,16 @@ def fit(
         evaluate.save(run, task, logits, summary)
     fabric.barrier()
     return summary
+
+
+def _announcement(settings: Recipe, task: build.Task, learner: "_Learner", plan: batches.Plan, clock: Clock) -> str:
+    """What is about to happen, in one line."""
+    return (
+        f"{settings.name}: {len(task.chosen):,} images of {len(task.counts)} classes, {task.counts.max():,} to "
+        f"{task.counts.min():,} a class; {settings.network.kind}, {millions(learner.classifier):.2f} M parameters; "
+        f"{settings.epochs} epochs of {plan.steps_per_epoch} steps"
+        + (f"; going on after step {clock.step:,} of {clock.steps:,}" if clock.step else "")
+    )
 
 
 def _batches(
