@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from longtail.losses.precision import at_least_float32
+from longtail.losses.tiled import smallest_temperature, tiled_supervised_contrastive
 
 
 def _check_temperature(temperature: float) -> None:
@@ -20,6 +21,9 @@ def supervised_contrastive(
 
     An anchor without another embedding of its class contributes nothing; if no anchor has one, or the batch is empty,
     the loss is 0 and so is its gradient. Several views of an image are several embeddings with the same label.
+
+    Time grows with `B ** 2`, memory only with `B`: similarities are computed in tiles, and again for the gradient, at
+    temperatures from 0.023 on (in float32; 0.0028 in float64). Below, memory grows with `B ** 2` too.
 
     Args:
         embeddings: `(B, D)`, any length; normalised here, in float32 at least.
@@ -36,18 +40,33 @@ def supervised_contrastive(
     """
     _check_temperature(temperature)
     z = F.normalize(at_least_float32(embeddings), dim=1)
-    classes, index, sizes = labels.unique(return_inverse=True, return_counts=True)
-    positives = sizes[index] - 1  # (B,)
+    sizes, sums = _classes(z, labels)
+    if temperature >= smallest_temperature(z.dtype):
+        return tiled_supervised_contrastive(z, sizes, sums.detach(), temperature=temperature)
+    # So low a temperature needs the maximum taken out of each sum of exponentials: the formula as it is written.
+    positives = sizes - 1  # (B,)
     anchors = positives > 0
-    # Summed over its class, an embedding's similarities to all positives are one dot product: no B x B mask is needed.
-    member = F.one_hot(index, max(len(classes), 1)).to(z.dtype)  # (B, K)
-    to_positives = (z * ((member.T @ z)[index] - z)).sum(1) / positives.clamp(min=1)  # (B,)
+    to_positives = (z * (sums - z)).sum(1) / positives.clamp(min=1)  # (B,)
     similarity = z @ z.T / temperature  # (B, B)
     itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
     # The lowest finite number, not -inf: a batch of one would otherwise meet NaN on the way to its gradient.
     to_others = similarity.masked_fill(itself, torch.finfo(z.dtype).min).logsumexp(1)  # (B,)
     losses = torch.where(anchors, to_others - to_positives / temperature, 0)
     return losses.sum() / anchors.sum().clamp(min=1)
+
+
+def _classes(
+    z: Float[Tensor, "batch dim"], labels: Int[Tensor, " batch"]
+) -> tuple[Int[Tensor, " batch"], Float[Tensor, "batch dim"]]:
+    """How many embeddings the class of each one has, and their sum.
+
+    With the sum, an embedding's similarities to all its positives are one dot product: no B x B mask is needed.
+    """
+    _, index, sizes = labels.unique(return_inverse=True, return_counts=True)
+    # Summed in sorted order, not with atomic additions, so that repeating it gives the same bits.
+    together = index.argsort(stable=True)
+    sums = torch.segment_reduce(z[together], "sum", lengths=sizes, axis=0) if len(z) else z
+    return sizes[index], sums[index]
 
 
 def anchors_without_positive(labels: Int[Tensor, " batch"]) -> Int[Tensor, ""]:
