@@ -63,7 +63,7 @@ def task(
     n_max = data.n_max or int(available.min() if data.profile != "natural" else available.max())
     # A tenth is held out for a recipe that measures on it; other recipes learn from every image they may.
     held_out = (
-        data.validation if data.validation is not None else (n_max // 10 if settings.split == "validation" else 0)
+        data.validation if data.validation is not None else (max(1, n_max // 10) * (settings.split == "validation"))
     )
     wanted = available if data.profile == "natural" else _profile(data.profile)(n_max, classes, data.imbalance)
     chosen, held = counts.subset(train.labels, wanted, seed=data.seed, held_out=held_out, class_names=train.class_names)
@@ -119,9 +119,11 @@ def method(settings: recipe.Recipe, *, classes: int, fetch: bool = True) -> meth
     match settings.method:
         case recipe.CrossEntropy(sampling=sampling):
             return methods.CrossEntropy(network, sampling=sampling)
-        case recipe.HybridSC(temperature=temperature, alpha=a, projection=p):
-            return methods.HybridSC(network, _projection(p, dim), temperature=temperature, alpha=alpha(a))
-        case recipe.HybridPSC(temperature=temperature, alpha=a, projection=p, prototypes_per_class=several):
+        case recipe.HybridSC(temperature=temperature, alpha=a, projection=p, chunk=chunk):
+            return methods.HybridSC(network, _projection(p, dim), temperature=temperature, alpha=alpha(a), chunk=chunk)
+        case recipe.HybridPSC(
+            temperature=temperature, alpha=a, projection=p, prototypes_per_class=several, chunk=chunk
+        ):
             return methods.HybridPSC(
                 network,
                 _projection(p, dim),
@@ -130,6 +132,7 @@ def method(settings: recipe.Recipe, *, classes: int, fetch: bool = True) -> meth
                 temperature=temperature,
                 alpha=alpha(a),
                 prototypes_per_class=several,
+                chunk=chunk,
             )
 
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from longtail.data.batches import Batch, Stream
 from longtail.losses import anchors_without_positive, at_least_float32, prototypical, supervised_contrastive
 from longtail.methods.base import Method, Step, full_precision
+from longtail.methods.chunks import in_chunks
 from longtail.networks import ImageClassifier
 from longtail.processes import gather
 from longtail.schedules import Clock
@@ -24,9 +25,17 @@ class _Hybrid(Method):
     ones; both go through the backbone in one pass, so batch statistics are shared.
     """
 
-    def __init__(self, classifier: ImageClassifier, projection: nn.Module, *, temperature: float, alpha: Alpha) -> None:
+    def __init__(
+        self,
+        classifier: ImageClassifier,
+        projection: nn.Module,
+        *,
+        temperature: float,
+        alpha: Alpha,
+        chunk: int | None = None,
+    ) -> None:
         super().__init__((Stream("instance", views=2), Stream("balanced")), classifier)
-        self.projection, self.temperature, self.alpha = projection, temperature, alpha
+        self.projection, self.temperature, self.alpha, self.chunk = projection, temperature, alpha, chunk
 
     def contrast(
         self, embeddings: Float[Tensor, "batch dim"], labels: Int[Tensor, " batch"]
@@ -37,7 +46,7 @@ class _Hybrid(Method):
     def forward(self, batches: tuple[Batch, ...], clock: Clock) -> Step:
         natural, balanced = batches
         views = natural.images.flatten(0, 1)  # (V * B, 3, H, W)
-        features = self.classifier.backbone(torch.cat([views, balanced.images.flatten(0, 1)]))
+        features = in_chunks(self.classifier.backbone, torch.cat([views, balanced.images.flatten(0, 1)]), self.chunk)
         embeddings = self.projection(features[: len(views)])
         logits = self.classifier.head(features[len(views) :])
         alpha = self.alpha(clock)
@@ -59,6 +68,7 @@ class HybridSC(_Hybrid):
         projection: features to embeddings; the feature branch.
         temperature: of the contrastive loss, above 0.
         alpha: weight of the feature branch at a time.
+        chunk: images that go through the backbone at once, see `in_chunks`; `None` is all.
     Source: Wang et al. 2021, arXiv:2103.14267, Hybrid-SC.
     """
 
@@ -83,6 +93,7 @@ class HybridPSC(_Hybrid):
         temperature: of the contrastive loss, above 0.
         alpha: weight of the feature branch at a time.
         prototypes_per_class: M, at least 1.
+        chunk: images that go through the backbone at once, see `in_chunks`; `None` is all.
     Source: Wang et al. 2021, arXiv:2103.14267, Hybrid-PSC; prototypes as a learned parameter are our reading.
     """
 
@@ -96,8 +107,9 @@ class HybridPSC(_Hybrid):
         temperature: float,
         alpha: Alpha,
         prototypes_per_class: int = 1,
+        chunk: int | None = None,
     ) -> None:
-        super().__init__(classifier, projection, temperature=temperature, alpha=alpha)
+        super().__init__(classifier, projection, temperature=temperature, alpha=alpha, chunk=chunk)
         # Random directions; the length is 1 so that the first steps turn them as fast as weight decay and rate suggest.
         self.prototypes = nn.Parameter(F.normalize(torch.randn(classes, prototypes_per_class, dim), dim=2))
 
