@@ -1,0 +1,168 @@
+"""Throughput of the loop against the bare network, of layouts, and of augmentation against torchvision's.
+
+Usage: python benchmarks/throughput.py --data-root DIR   (15 minutes on two cores; writes benchmarks/throughput.md)
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision import transforms
+from torchvision.transforms import v2
+
+from longtail import build, recipe, train
+from longtail.data import augment
+from longtail.schedules import Clock
+from measure import HERE, about, alternate, median, ratio, table
+
+MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+
+
+class Loop:
+    """Steps of the real loop, on real data: look up, augment, forward, loss, backward, optimiser, log values."""
+
+    def __init__(self, name: str, data_root: Path, *overrides: str) -> None:
+        settings = recipe.load(name, ["epochs=1000", "tensorboard=false", *overrides])
+        task = build.task(settings, data_root=data_root)
+        fabric = Fabric(accelerator="cpu", devices=1)
+        self.learner = train._Learner(settings, fabric, classes=len(task.class_names), fetch=False)  # noqa: SLF001
+        self.plan = train._plan(settings, task, self.learner.method, fabric)  # noqa: SLF001
+        end = 1000 * self.plan.steps_per_epoch
+        self.steps = enumerate(train._batches(self.plan, task, settings, fabric, 0, end))  # noqa: SLF001
+        self.settings = settings
+        self.images = settings.batch_size * sum(stream.views for stream in self.plan.streams)
+
+    def step(self) -> None:
+        step, micro_batches = next(self.steps)
+        clock = Clock.at(step=step, epochs=1000, steps_per_epoch=self.plan.steps_per_epoch)
+        terms = self.learner.learn(micro_batches, self.plan, clock, rate=build.learning_rate(self.settings, clock))
+        float(terms["loss"])
+
+
+class Bare:
+    """Forward, cross-entropy, backward and optimiser of the same network on one fixed batch."""
+
+    def __init__(self, name: str, images: int, *overrides: str, channels_last: bool = True) -> None:
+        settings = recipe.load(name, overrides)
+        self.network = build.classifier(settings.network, settings.head, classes=100)
+        self.images, self.labels = torch.randn(images, 3, 32, 32), torch.randint(0, 100, (images,))
+        if channels_last:
+            layout: Any = torch.channels_last
+            self.network.to(memory_format=layout)
+            self.images = self.images.contiguous(memory_format=layout)
+        self.optimizer = build.optimizer(settings.optimizer, self.network)
+
+    def step(self) -> None:
+        F.cross_entropy(self.network(self.images), self.labels).backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+
+def loop_against_bare(data_root: Path, rounds: int) -> str:
+    rows: list[list[object]] = []
+    for network in ("resnet32", "resnet9"):
+        for method in ("ce", "hybrid-sc", "hybrid-psc"):
+            name = f"cifar100-lt-100/{method}"
+            change = (f"network.kind={network}", f"batch_size={512 if method == 'ce' else 170}")
+            loop = Loop(name, data_root, *change)
+            bare = Bare(name, loop.images, *change)
+            seconds = alternate({"bare": bare.step, "loop": loop.step}, rounds=rounds)
+            speeds = [loop.images / median(seconds[kind]) for kind in ("bare", "loop")]
+            rows.append([network, method, loop.images, *map(round, speeds), ratio(seconds, "bare", "loop")])
+    return table(["network", "method", "images a step", "bare, images/s", "loop, images/s", "loop / bare"], rows)
+
+
+def layouts(rounds: int) -> str:
+    rows: list[list[object]] = []
+    for network in ("resnet32", "resnet9"):
+        change = (f"network.kind={network}",)
+        pair = {
+            kind: Bare("cifar100-lt-100/ce", 256, *change, channels_last=kind == "last") for kind in ("first", "last")
+        }
+        seconds = alternate({kind: bare.step for kind, bare in pair.items()}, rounds=rounds)
+        speeds = [256 / median(seconds[kind]) for kind in ("first", "last")]
+        rows.append([network, *map(round, speeds), ratio(seconds, "first", "last")])
+    return table(["network", "NCHW, images/s", "channels last, images/s", "ratio"], rows)
+
+
+def augmentation(rounds: int) -> str:
+    """Two views of 512 images: crop (padding 4), flip, grayscale 0.2, normalisation."""
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (512, 3, 32, 32), dtype=np.uint8))
+    pil = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in pixels]
+    settings = augment.Augmentation(mean=MEAN, std=STD, crop_padding=4, flip=0.5, grayscale=0.2)
+
+    def ours() -> None:
+        drawn = augment.draw(settings, views=2, batch=512, height=32, width=32, key=(0, 0, 0))
+        augment.augment(pixels.expand(2, -1, -1, -1, -1), drawn, settings)
+
+    def on(images: list[Any] | Tensor, pipeline: Any) -> Tensor:
+        return torch.stack([torch.stack([pipeline(image) for image in images]) for _ in range(2)])
+
+    one = transforms.Compose(
+        [
+            transforms.RandomCrop(32, padding=4),
+            transforms.RandomHorizontalFlip(),
+            transforms.RandomGrayscale(0.2),
+            transforms.ToTensor(),
+            transforms.Normalize(MEAN, STD),
+        ]
+    )
+    two = v2.Compose(
+        [
+            v2.RandomCrop(32, padding=4),
+            v2.RandomHorizontalFlip(),
+            v2.RandomGrayscale(0.2),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(MEAN, STD),
+        ]
+    )
+    candidates = {"longtail": ours, "torchvision, PIL": lambda: on(pil, one), "torchvision v2": lambda: on(pixels, two)}
+    seconds = alternate(candidates, rounds=rounds)
+    rows: list[list[object]] = [
+        [name, f"{1024 / median(seconds[name]):,.0f}", ratio(seconds, name, "longtail")] for name in candidates
+    ]
+    return table(["pipeline", "images/s", "longtail is faster by"], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-root", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=12)
+    options = parser.parse_args()
+    text = f"""# Throughput
+
+Every row was measured in turns within one run; ratios are medians of the ratios within a turn.
+
+## The loop against the bare network
+
+The loop is all that a training step does: looking images up, two streams, augmentation, forward, losses, backward,
+optimiser, reading the loss. The bare network does forward, cross-entropy, backward and optimiser on one fixed batch of
+as many images, in the same layout.
+
+{loop_against_bare(options.data_root, options.rounds)}
+
+## Layout
+
+Batch 256, forward, backward and optimiser, eager. `longtail` trains with channels last.
+
+{layouts(options.rounds)}
+
+## Augmentation
+
+Two views of 512 images of 32 x 32 pixels: crop, flip, grayscale, normalisation.
+
+{augmentation(options.rounds)}
+
+By `python benchmarks/{Path(__file__).name} --data-root DIR`. {about()}
+"""
+    (HERE / "throughput.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
