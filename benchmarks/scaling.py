@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 from measure import HERE, about, median, table
@@ -32,7 +33,7 @@ def steps(data_root: str, *overrides: str, devices: int = 1, threads: int = 2) -
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     times = [line["seconds"] for line in lines if "seconds" in line]
     shutil.rmtree(out.parent)
-    return [after - before for before, after in zip(times[2:-1], times[3:], strict=True)]
+    return [after - before for before, after in pairwise(times[2:])]
 
 
 def processes(data_root: str, rounds: int) -> str:

@@ -1,45 +1,66 @@
 """The command line: a few lines a command; everything heavy is imported inside."""
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import longtail
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from longtail.metrics import Summary
+    from longtail.recipe import Published, Recipe
 
 app = typer.Typer(
     help="Train image classifiers that also get the rare classes right.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Run = Annotated[Path, typer.Argument(help="A run folder, as training makes it.")]
+
+def _integer(given: str | int) -> int:
+    """Typer's own message would not say what was given. Defaults pass through here too."""
+    try:
+        return int(given)
+    except ValueError:
+        raise typer.BadParameter(f"{given!r} is not an integer") from None
+
+
+def _path(given: str | Path) -> Path:
+    """Shells leave `--out=~/runs` as it is, and an unset variable is empty."""
+    if not str(given):
+        raise typer.BadParameter("it is empty")
+    return Path(given).expanduser()
+
+
+Run = Annotated[Path, typer.Argument(parser=_path, metavar="RUN", help="A run folder, as training makes it.")]
 DataRoot = Annotated[
-    Path | None, typer.Option(help="Folder with the data. Default: LONGTAIL_DATA, then ~/.cache/longtail.")
+    Path | None,
+    typer.Option(
+        parser=_path, metavar="<path>", help="Folder with the data. Default: LONGTAIL_DATA, then ~/.cache/longtail."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="Change a setting: --set method.temperature=0.07.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a setting: --set method.temperature=0.07. May be repeated.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Devices = Annotated[int, typer.Option(help="Processes, one device each.")]
+Devices = Annotated[int, typer.Option(parser=_integer, metavar="<int>", help="Processes, one device each.")]
 
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Where the run folders go; a number is added if it exists.")] = Path(
-        "runs/demo"
-    ),
-    seed: Annotated[int, typer.Option(help="Seed of both trainings.")] = 0,
+    out: Annotated[
+        Path,
+        typer.Option(parser=_path, metavar="<path>", help="Where the run folders go; a number is added if it exists."),
+    ] = Path("runs/demo"),
+    seed: Annotated[int, typer.Option(parser=_integer, metavar="<int>", help="Seed of both trainings.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Train Hybrid-PSC and plain cross-entropy on a small bundled long tail, and compare them."""
@@ -50,14 +71,14 @@ def demo(
     )
     summaries = {}
     for name in ("ce", "hybrid-psc"):
-        _say(f"training {name} on digits-lt: 304 images, 124 of the most frequent digit, 1 of the rarest")
         settings = recipe.load(f"digits-lt/{name}", [f"seed={seed}"])
-        summaries[name] = train.train(settings, folder / name)
+        with _interruptible():
+            summaries[name] = train.train(settings, folder / name)
     if as_json:
         _print_json({name: summary.to_dict() for name, summary in summaries.items()})
     else:
-        _print(_comparison(summaries))
-        _say(f"runs are in {folder}; next: longtail recipes")
+        _print_comparison(summaries)
+    _say(f"runs are in {folder}; next: longtail recipes")
 
 
 @app.command()
@@ -65,9 +86,14 @@ def train(
     name: Annotated[
         str, typer.Argument(metavar="RECIPE", help="A shipped recipe (see longtail recipes) or a YAML file.")
     ],
-    out: Annotated[Path | None, typer.Option(help="The run folder. Default: runs/RECIPE/seed-N.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(parser=_path, metavar="<path>", help="The run folder. Default: runs/RECIPE/seed-N."),
+    ] = None,
     overrides: Set = None,
-    seed: Annotated[int | None, typer.Option(help="The same as --set seed=N.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(parser=_integer, metavar="<int>", help="The same as --set seed=N.")
+    ] = None,
     data_root: DataRoot = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch CIFAR's archive if it is not found.")] = False,
     device: Device = "auto",
@@ -79,9 +105,9 @@ def train(
 
     settings = recipe.load(name, [*(overrides or []), *([f"seed={seed}"] if seed is not None else [])])
     folder = out or Path("runs") / settings.name / f"seed-{settings.seed}"
-    with _resumable(folder):
+    with _interruptible(folder):
         summary = train.train(settings, folder, data_root=data_root, download=download, device=device, devices=devices)
-    _report(summary, folder, as_json, published=settings.published)
+    _report(summary, settings, folder, as_json)
 
 
 @app.command()
@@ -89,15 +115,20 @@ def resume(
     run: Run,
     data_root: DataRoot = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps. Default: as before.")] = None,
-    devices: Annotated[int | None, typer.Option(help="Processes, one device each. Default: as before.")] = None,
+    devices: Annotated[
+        int | None,
+        typer.Option(parser=_integer, metavar="<int>", help="Processes, one device each. Default: as before."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Continue an interrupted run, exactly where it stopped."""
-    from longtail import train
+    from longtail import recipe, train
+    from longtail.rundir import RunDir
 
-    with _resumable(run):
+    settings = recipe.load(str(RunDir.open(run).recipe))
+    with _interruptible(run):
         summary = train.resume(run, data_root=data_root, device=device, devices=devices)
-    _report(summary, run, as_json)
+    _report(summary, settings, run, as_json)
 
 
 @app.command()
@@ -109,56 +140,78 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a finished run again, or on another split."""
-    from longtail import evaluate, machine
+    from longtail import evaluate, machine, recipe
     from longtail.rundir import RunDir
 
     if split not in (None, "test", "validation", "train"):
-        raise ValueError(f"split is {split!r}; allowed: test, validation, train")
+        raise ValueError(f"split is {split!r}; allowed: test, validation or train")
+    opened = RunDir.open(run)
+    settings = recipe.load(str(opened.recipe))
     where = machine.runtime(device=device).device
-    summary = evaluate.evaluate(RunDir.open(run), split=split, data_root=data_root, device=where)
-    _report(summary, run, as_json)
+    with _interruptible():
+        summary = evaluate.evaluate(opened, split=split, data_root=data_root, device=where)
+    _report(summary, settings, run, as_json, split=split)
 
 
 @app.command()
 def recipes(
-    name: Annotated[str | None, typer.Argument(help="Print this recipe's YAML.")] = None,
-    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a recipe, for editors.")] = False,
-    as_json: Json = False,
+    name: Annotated[str | None, typer.Argument(metavar="[RECIPE]", help="Print the YAML of this recipe.")] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of recipes, for editors.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every setting as JSON.")] = False,
 ) -> None:
     """List the shipped recipes, or print one."""
     from longtail import recipe
 
-    if schema:
-        _print_json(recipe.Recipe.model_json_schema())
-    elif name is not None:
-        sys.stdout.write(recipe.text_of(name))
-    else:
-        settings = [recipe.load(shipped) for shipped in recipe.shipped()]
-        if as_json:
-            _print_json({each.name: each.model_dump(mode="json") for each in settings})
-            return
-        rows = [
-            [
-                each.name,
-                each.network.kind,
-                str(each.epochs),
-                str(each.batch_size),
-                _percent(each.published and each.published.top1),
-            ]
-            for each in settings
-        ]
-        _print(_table(["recipe", "network", "epochs", "batch", "published top-1"], rows))
+    match schema, name:
+        case True, None:
+            _print_json(recipe.schema())
+        case True, _:
+            raise ValueError(f"--schema is the same for all recipes; leave out {name!r} or --schema")
+        case False, str(one):
+            if as_json:
+                _print_json(recipe.load(one).model_dump(mode="json"))
+            else:
+                sys.stdout.write(recipe.text_of(one))
+        case _:
+            settings = [recipe.load(each) for each in recipe.shipped()]
+            if as_json:
+                _print_json({each.name: each.model_dump(mode="json") for each in settings})
+            else:
+                _print_table(
+                    ["recipe", "network", "epochs", "batch", "published top-1"],
+                    [
+                        [
+                            each.name,
+                            each.network.name if each.network.kind == "timm" else each.network.kind,
+                            str(each.epochs),
+                            str(each.batch_size),
+                            _percent(each.published and each.published.top1),
+                        ]
+                        for each in settings
+                    ],
+                )
 
 
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit code 2, an interruption exit code 130."""
     try:
         # Typer turns an interruption into a return value, 130.
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(sys.argv[1:] or ["--help"], prog_name="longtail", standalone_mode=False))
     except typer.TyperException as error:
-        _fail(error.format_message())
-    except (ValueError, OSError) as error:
+        _fail(_usage(error))
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+    except ValueError as error:
         _fail(str(error))
+
+
+def _usage(error: typer.TyperException) -> str:
+    """What is wrong with the command line, and where to read on."""
+    text = error.format_message().rstrip(".")
+    match error:
+        case typer.TyperException(ctx=context) if context is not None:
+            return f"{text}; see {context.command_path} --help"
+    return text
 
 
 def _fail(message: str) -> None:
@@ -167,61 +220,97 @@ def _fail(message: str) -> None:
 
 
 @contextmanager
-def _resumable(run: Path) -> Iterator[None]:
-    """Tell whoever interrupts a training how to go on."""
+def _interruptible(run: Path | None = None) -> Iterator[None]:
+    """Tell whoever interrupts a command how to go on, if something was begun."""
     try:
         yield
     except KeyboardInterrupt:
-        _say(f"interrupted; continue with: longtail resume {run}")
+        from longtail.rundir import RunDir
+
+        begun = run is not None and RunDir(run).recipe.is_file()
+        _say(f"interrupted; continue with: longtail resume {shlex.quote(str(run))}" if begun else "interrupted")
         raise
 
 
-def _report(summary: "Summary", run: Path, as_json: bool, *, published: Any = None) -> None:
+def _report(summary: "Summary", settings: "Recipe", run: Path, as_json: bool, *, split: str | None = None) -> None:
+    """Print what one run is worth."""
     if as_json:
         _print_json(summary.to_dict())
-        return
-    _print(_comparison({run.name: summary}))
-    if published is not None:
-        _say(f"published: {published.top1:.2%} top-1 ({published.source})")
+    else:
+        split = split or settings.split
+        sys.stdout.write(f"{settings.name}, seed {settings.seed}: {_images(summary, split)}\n\n")
+        published = settings.published if split == "test" else None
+        for label, value, note in _results(summary, published):
+            sys.stdout.write(f"{label:<12} {value:>8}  {note}".rstrip() + "\n")
     _say(f"results are in {run}")
 
 
-def _comparison(summaries: dict[str, "Summary"]) -> "Table":
-    """One row a run: overall, per group with its number of classes, balanced."""
-    first = next(iter(summaries.values()))
-    groups = [f"{group} ({first.group_classes[group]} classes)" for group in ("many", "medium", "few")]
-    rows = [
-        [name, *map(_percent, (s.top1, s.many, s.medium, s.few, s.balanced_accuracy, s.macro_f1, s.ece))]
-        for name, s in summaries.items()
+def _results(summary: "Summary", published: "Published | None") -> list[tuple[str, str, str]]:
+    s, bounds = summary, summary.group_bounds
+    training = {
+        "many": f"more than {bounds['many']} training images",
+        "medium": f"{bounds['few']} to {bounds['many']}",
+        "few": f"fewer than {bounds['few']}",
+    }
+    return [
+        ("top-1", _percent(s.top1), f"published: {published.top1:.2%} ({published.source})" if published else ""),
+        ("top-5", _percent(s.top5), ""),
+        ("balanced", _percent(s.balanced_accuracy), "mean over classes"),
+        *(
+            (group, _percent(getattr(s, group)), f"{_number(s.group_classes[group], 'class', 'es')}, {words}")
+            for group, words in training.items()
+        ),
+        ("worst class", _percent(s.worst_class_recall), f"class {s.worst_class}"),
+        ("macro F1", _percent(s.macro_f1), ""),
+        ("ECE", _percent(s.ece), "mean gap between confidence and accuracy"),
     ]
-    title = f"{first.images:,} test images; {first.classes_measured} of {first.classes} classes measured"
-    return _table(["run", "top-1", *groups, "balanced", "macro F1", "ECE"], rows, title=title)
+
+
+def _print_comparison(summaries: dict[str, "Summary"]) -> None:
+    """One row a run: overall, per group, balanced."""
+    first = next(iter(summaries.values()))
+    groups, bounds = first.group_classes, first.group_bounds
+    sys.stdout.write(
+        f"{_images(first, 'test')}\n"
+        f"by training images: {groups['many']:,} many (> {bounds['many']}), "
+        f"{groups['medium']:,} medium ({bounds['few']} to {bounds['many']}), "
+        f"{groups['few']:,} few (< {bounds['few']})\n\n"
+    )
+    _print_table(
+        ["run", "top-1", "many", "medium", "few", "balanced", "macro F1", "ECE"],
+        [
+            [name, *map(_percent, (s.top1, s.many, s.medium, s.few, s.balanced_accuracy, s.macro_f1, s.ece))]
+            for name, s in summaries.items()
+        ],
+    )
+
+
+def _images(summary: "Summary", split: str) -> str:
+    absent = summary.classes - summary.classes_measured
+    without = f", {absent:,} of them without images" if absent else ""
+    kind = {"train": "training"}.get(split, split)
+    return f"{_number(summary.images, f'{kind} image', 's')} of {_number(summary.classes, 'class', 'es')}{without}"
+
+
+def _number(count: int, noun: str, plural: str) -> str:
+    return f"{count:,} {noun}{plural * (count != 1)}"
 
 
 def _percent(fraction: float | None) -> str:
     return "-" if fraction is None else f"{fraction:.2%}"
 
 
-def _table(columns: list[str], rows: list[list[str]], *, title: str | None = None) -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def _print(table: "Table") -> None:
-    from rich.console import Console
-
-    Console().print(table)
+def _print_table(columns: list[str], rows: list[list[str]]) -> None:
+    """Plain text, as wide as it is: a name that a terminal breaks can still be copied from a file or a pipe."""
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    for cells in (columns, ["-" * width for width in widths], *rows):
+        first, *others = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+        sys.stdout.write("  ".join([first.lstrip().ljust(widths[0]), *others]).rstrip() + "\n")
 
 
 def _print_json(content: object) -> None:
-    sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    # ASCII, so that no name of a class can fail to be written to a pipe.
+    sys.stdout.write(json.dumps(content, indent=1) + "\n")
 
 
 def _say(text: str) -> None:
@@ -229,7 +318,7 @@ def _say(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool | None) -> None:
     if wanted:
         sys.stdout.write(f"longtail {longtail.__version__}\n")
         raise typer.Exit
@@ -237,9 +326,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
+    version: Annotated[  # its callback does all
+        bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = None,
 ) -> None:
     pass
 

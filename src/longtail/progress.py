@@ -3,8 +3,10 @@
 import time
 from types import TracebackType
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
 
 from longtail.metrics import Summary
 from longtail.schedules import Clock
@@ -25,30 +27,26 @@ class Display:
     def __init__(self, *, steps: int, done: int, console: Console, silent: bool = False) -> None:
         self._steps, self._done, self._console, self._silent = steps, done, console, silent
         self._started = self._printed = time.monotonic()
-        self._latest = ""
+        self._pace, self._loss, self._latest = "", "", ""
         self._bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
+            TextColumn("{task.description}"),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=False),
-            TextColumn("{task.fields[state]}"),
-            console=console,
-            disable=silent or not console.is_terminal,
-            transient=True,
+            TextColumn("{task.fields[pace]}"),
         )
-        self._task = self._bar.add_task("train", total=steps, completed=done, epoch="-", rate="", state="")
+        self._task = self._bar.add_task("preparing", total=steps, completed=done, pace="")
+        # Two lines, so that 80 columns hold everything; both are gone when the results are printed.
+        self._live = Live(get_renderable=self._picture, console=console, transient=True, refresh_per_second=4)
 
     def __enter__(self) -> "Display":
-        self._bar.start()
+        if not self._silent and self._console.is_terminal:
+            self._live.start(refresh=True)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        self._live.stop()
 
     def step(self, clock: Clock, *, loss: float, images: int) -> None:
         """Show that a step was done.
@@ -59,36 +57,33 @@ class Display:
             images: that went through the network in it, views counted.
         """
         now = time.monotonic()
-        rate = images * (clock.step + 1 - self._done) / max(now - self._started, 1e-9)
-        shown = f"{rate:,.0f} images/s"
+        steps, seconds = clock.step + 1 - self._done, now - self._started
+        left = (self._steps - clock.step - 1) * seconds / steps
+        self._pace = f"{images * steps / max(seconds, 1e-9):,.0f} images/s, {_clock_time(left)} left"
+        self._loss = f"loss {loss:.3f}"
         self._bar.update(
-            self._task,
-            completed=clock.step + 1,
-            epoch=f"{clock.epoch + 1}/{clock.epochs}",
-            rate=shown,
-            state=f"loss {loss:.3f}{self._latest}",
+            self._task, completed=clock.step + 1, description=f"epoch {clock.epoch + 1}/{clock.epochs}", pace=self._pace
         )
         if now - self._printed > _SECONDS_BETWEEN_LINES:
-            left = (self._steps - clock.step - 1) * (now - self._started) / (clock.step + 1 - self._done)
-            self._line(
-                f"epoch {clock.epoch + 1}/{clock.epochs}, {shown}, {_clock_time(left)} left, "
-                f"loss {loss:.3f}{self._latest}"
-            )
+            self._line(clock)
 
     def evaluated(self, clock: Clock, summary: Summary) -> None:
         """Show the latest accuracies."""
-        accuracies = ", ".join(
-            f"{name} {value:.1%}"
+        self._latest = "".join(
+            f", {name} {value:.1%}"
             for name in ("top1", "many", "medium", "few")
             if (value := getattr(summary, name)) is not None
         )
-        self._latest = f", {accuracies}"
-        self._line(f"epoch {clock.epoch + 1}/{clock.epochs}: {accuracies}")
+        self._line(clock)
 
-    def _line(self, text: str) -> None:
+    def _picture(self) -> Group:
+        return Group(self._bar, Text(f"{self._loss}{self._latest}", no_wrap=True, overflow="ellipsis"))
+
+    def _line(self, clock: Clock) -> None:
         self._printed = time.monotonic()
         if not (self._silent or self._console.is_terminal):
-            self._console.print(text, highlight=False)
+            line = f"epoch {clock.epoch + 1}/{clock.epochs}, {self._pace}, {self._loss}{self._latest}"
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _clock_time(seconds: float) -> str:

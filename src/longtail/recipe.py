@@ -31,25 +31,27 @@ class Data(Settings):
 
     name: Literal["digits", "cifar10", "cifar100", "inaturalist2018"]
     profile: Literal["exponential", "pareto", "step", "natural"] = Field(
-        "exponential", description="how the class counts fall; natural takes all images as they are"
+        default="exponential", description="how the class counts fall; natural takes all images as they are"
     )
     imbalance: Annotated[float, Field(ge=1)] = Field(
-        100, description="images of the most frequent class over those of the rarest; not used by natural"
+        default=100, description="images of the most frequent class over those of the rarest; not used by natural"
     )
     n_max: AtLeastOne | None = Field(
-        None, description="images of the most frequent class; null: as many as every class has"
+        default=None, description="images of the most frequent class; null: as many as every class has"
     )
     seed: Annotated[int, Field(ge=0)] = Field(
-        0, description="chooses the images; the same for every run, unlike the seed"
+        default=0, description="chooses the images; the same for every run, unlike the seed"
     )
     validation: Annotated[int, Field(ge=0)] | None = Field(
-        None, description="images per class held out of training; null: a tenth of n_max if split is validation, else 0"
+        default=None,
+        description="images per class held out of training; null: a tenth of n_max, at least 1, if split is validation",
     )
     image_size: Annotated[int, Field(ge=8)] | None = Field(
-        None, description="side in pixels to which images are cropped and resized; null: as they are, all of one size"
+        default=None,
+        description="side in pixels to which images are cropped and resized; null: as they are, all of one size",
     )
-    in_memory: bool = Field(True, description="decode all images once, before training; false: in every step")
-    workers: Annotated[int, Field(ge=0)] = Field(0, description="processes that decode, if not in_memory")
+    in_memory: bool = Field(default=True, description="decode all images once, before training; false: in every step")
+    workers: Annotated[int, Field(ge=0)] = Field(default=0, description="processes that decode, if not in_memory")
 
     @model_validator(mode="after")
     def _natural_is_not_cut(self) -> "Data":
@@ -84,15 +86,17 @@ class Augment(Settings):
         description="of the colours, for images in 0..1"
     )
     crop_padding: Annotated[int, Field(ge=0)] = Field(
-        0, description="random crop after padding by so many black pixels"
+        default=0, description="random crop after padding by so many black pixels"
     )
     resized_crop: Annotated[tuple[Positive, Fraction], Listed] | None = Field(
-        None, description="smallest and largest share of the area for a random resized crop; null: none"
+        default=None, description="smallest and largest share of the area for a random resized crop; null: none"
     )
-    flip: Fraction = Field(0.0, description="probability of a left-right flip")
+    flip: Fraction = Field(default=0.0, description="probability of a left-right flip")
     jitter: Jitter | None = None
-    grayscale: Fraction = Field(0.0, description="probability of losing all colour")
-    cutout: Annotated[int, Field(ge=0)] = Field(0, description="side of a square that is blanked, in pixels; 0: none")
+    grayscale: Fraction = Field(default=0.0, description="probability of losing all colour")
+    cutout: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="side of a square that is blanked, in pixels; 0: none"
+    )
 
     @model_validator(mode="after")
     def _crops(self) -> "Augment":
@@ -115,7 +119,7 @@ class ResNet9(Settings):
     """A wide shallow network, faster per accuracy on small images."""
 
     kind: Literal["resnet9"] = "resnet9"
-    width: AtLeastOne = Field(32, description="channels of the first layer")
+    width: AtLeastOne = Field(default=32, description="channels of the first layer")
 
 
 class Timm(Settings):
@@ -189,7 +193,7 @@ class CrossEntropy(Settings):
     """Plain cross-entropy."""
 
     kind: Literal["ce"] = "ce"
-    sampling: Literal["instance", "balanced"] = Field("instance", description="how images are drawn")
+    sampling: Literal["instance", "balanced"] = Field(default="instance", description="how images are drawn")
 
 
 class HybridSC(Settings):
@@ -197,8 +201,11 @@ class HybridSC(Settings):
 
     kind: Literal["hybrid-sc"] = "hybrid-sc"
     temperature: Positive = 0.1
-    alpha: Alpha = Field(Parabolic(), description="weight of the feature branch over time")
+    alpha: Alpha = Field(default=Parabolic(), description="weight of the feature branch over time")
     projection: Projection = Projection()
+    chunk: AtLeastOne | None = Field(
+        default=None, description="images that go through the network at once, to save memory; null: all"
+    )
 
 
 class HybridPSC(Settings):
@@ -206,9 +213,12 @@ class HybridPSC(Settings):
 
     kind: Literal["hybrid-psc"] = "hybrid-psc"
     temperature: Positive = 0.1
-    alpha: Alpha = Field(Parabolic(), description="weight of the feature branch over time")
+    alpha: Alpha = Field(default=Parabolic(), description="weight of the feature branch over time")
     projection: Projection = Projection()
     prototypes_per_class: AtLeastOne = 1
+    chunk: AtLeastOne | None = Field(
+        default=None, description="images that go through the network at once, to save memory; null: all"
+    )
 
 
 class SGD(Settings):
@@ -234,7 +244,9 @@ class StepDecay(Settings):
 
     kind: Literal["step"] = "step"
     warmup: Warmup = 0.0
-    milestones: Annotated[tuple[Fraction, ...], Listed] = Field((0.6, 0.8), description="fractions of the training")
+    milestones: Annotated[tuple[Fraction, ...], Listed] = Field(
+        default=(0.6, 0.8), description="fractions of the training"
+    )
     factor: Positive = 0.1
 
 
@@ -282,23 +294,29 @@ class Published(Settings):
 class Recipe(Settings):
     """All settings of a training."""
 
-    name: str = Field("", description="for people; the shipped name or the file's stem if empty")
+    name: str = Field(default="", description="for people; the shipped name or the file's stem if empty")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     epochs: AtLeastOne = Field(description="passes over the natural training set")
     batch_size: AtLeastOne = Field(description="images a stream and step, over all processes")
-    accumulate: AtLeastOne = Field(1, description="forward passes a step; a contrastive loss compares within one pass")
-    clip: Positive | None = Field(None, description="largest norm of the gradient; null: no clipping")
+    accumulate: AtLeastOne = Field(
+        default=1, description="forward passes a step; a contrastive loss compares within one pass"
+    )
+    clip: Positive | None = Field(default=None, description="largest norm of the gradient; null: no clipping")
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="decay of an exponential moving average of the weights, used to predict; null: none"
+        default=None, description="decay of an exponential moving average of the weights, used to predict; null: none"
     )
     precision: Literal["fp64", "fp32", "bf16", "fp16"] = Field(
-        "fp32", description="of the networks; losses are never below float32; fp64 is for proofs"
+        default="fp32", description="of the networks; losses are never below float32; fp64 is for proofs"
     )
-    sync_batchnorm: bool = Field(True, description="share batch statistics between processes")
-    evaluate_every: AtLeastOne = Field(1, description="epochs between evaluations; the last epoch is always evaluated")
-    log_every: AtLeastOne = Field(10, description="steps between lines of metrics.jsonl")
-    tensorboard: bool = Field(True, description="write TensorBoard event files too")
-    split: Literal["test", "validation"] = Field("test", description="what is evaluated; tune on validation only")
+    sync_batchnorm: bool = Field(default=True, description="share batch statistics between processes")
+    evaluate_every: AtLeastOne = Field(
+        default=1, description="epochs between evaluations; the last epoch is always evaluated"
+    )
+    log_every: AtLeastOne = Field(default=10, description="steps between lines of metrics.jsonl")
+    tensorboard: bool = Field(default=True, description="write TensorBoard event files too")
+    split: Literal["test", "validation"] = Field(
+        default="test", description="what is evaluated; tune on validation only"
+    )
     groups: Groups = Groups()
     data: Data
     augment: Augment
@@ -307,7 +325,7 @@ class Recipe(Settings):
     method: Annotated[CrossEntropy | HybridSC | HybridPSC, Field(discriminator="kind")]
     optimizer: SGD
     schedule: Annotated[StepDecay | CosineDecay | OneCycle | ConstantRate, Field(discriminator="kind")]
-    published: Published | None = Field(None, description="the paper's figure for this row")
+    published: Published | None = Field(default=None, description="the paper's figure for this row")
 
     @model_validator(mode="after")
     def _something_to_evaluate(self) -> "Recipe":
@@ -320,10 +338,11 @@ class _Loader(yaml.SafeLoader):
     """YAML as people expect it: 1e-4 is a number, and a setting that stands twice is a mistake."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key, _ in node.value:
-            if keys.count(key.value) > 1:
+        seen = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"{key.value} stands there twice", problem_mark=key.start_mark)
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 

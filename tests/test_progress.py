@@ -1,0 +1,111 @@
+"""What is seen of a training: two lines of 80 columns in a terminal, whole lines in a file."""
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from longtail import metrics, progress
+from longtail.schedules import Clock
+
+
+class Time:
+    """Stands in for `time`: stands still until told."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock_time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    stopped = Time()
+    monkeypatch.setattr(progress, "time", stopped)
+    return stopped
+
+
+def summary(*, classes: int = 100) -> metrics.Summary:
+    counts = np.linspace(500, 5, classes).astype(np.int64)
+    logits = np.eye(classes)
+    return metrics.summarise(
+        logits, np.arange(classes), train_counts=counts, class_names=[str(c) for c in range(classes)]
+    )
+
+
+def clock(step: int) -> Clock:
+    return Clock.at(step=step, epochs=200, steps_per_epoch=21)
+
+
+def console(*, terminal: bool) -> tuple[Console, io.StringIO]:
+    file = io.StringIO()
+    return Console(file=file, force_terminal=terminal, width=80), file
+
+
+def test_lines_in_a_file_tell_everything_and_are_never_broken(clock_time: Time) -> None:
+    where, file = console(terminal=False)
+    with progress.Display(steps=4200, done=0, console=where) as display:
+        for step in range(2100):
+            clock_time.now += 1
+            display.step(clock(step), loss=-1.25, images=1536)
+            if (step + 1) % 1050 == 0:
+                display.evaluated(clock(step), summary())
+    lines = file.getvalue().splitlines()
+    assert lines[0] == "epoch 2/200, 1,536 images/s, 1:09:29 left, loss -1.250"
+    assert lines[-1].startswith("epoch 100/200, 1,536 images/s, 0:35:00 left, loss -1.250, top1 100.0%, many 100.0%, ")
+    assert all(line.startswith("epoch ") for line in lines)
+    assert len(lines) == pytest.approx(2100 / 31, abs=3), "one line in 30 seconds"
+    assert all(("top1" in line) == (n >= 33) for n, line in enumerate(lines))
+
+
+def test_rate_and_time_left_count_from_where_the_run_went_on(clock_time: Time) -> None:
+    where, file = console(terminal=False)
+    with progress.Display(steps=4200, done=4100, console=where) as display:
+        for step in range(4100, 4150):
+            clock_time.now += 2
+            display.step(clock(step), loss=0.5, images=100)
+    assert file.getvalue().splitlines()[-1] == "epoch 198/200, 50 images/s, 0:01:44 left, loss 0.500"
+
+
+def test_terminal_shows_all_in_80_columns(clock_time: Time) -> None:
+    where, _ = console(terminal=True)
+    display = progress.Display(steps=170_900, done=0, console=where)
+    clock_time.now += 30_000
+    display.step(Clock.at(step=99_999, epochs=100, steps_per_epoch=1709), loss=-5.125, images=12_345)
+    display.evaluated(Clock.at(step=99_999, epochs=100, steps_per_epoch=1709), summary())
+    plain, file = console(terminal=False)
+    plain.print(display._picture())
+    bar, latest = (line.rstrip() for line in file.getvalue().splitlines())
+    assert bar.startswith("epoch 59/100 ")
+    assert bar.endswith(" 100000/170900 41,150 images/s, 5:54:30 left")
+    assert latest == "loss -5.125, top1 100.0%, many 100.0%, medium 100.0%, few 100.0%"
+
+
+def test_terminal_is_left_clean() -> None:
+    where, file = console(terminal=True)
+    with progress.Display(steps=4200, done=0, console=where) as display:
+        display.step(clock(0), loss=1.0, images=1)
+        display.evaluated(clock(0), summary())
+    written = file.getvalue()
+    assert "preparing" in written
+    assert written.count("\x1b[?25l") == written.count("\x1b[?25h") == 1, "the cursor is there again"
+    assert written.rstrip().endswith("\x1b[2K"), "both lines are gone"
+
+
+def test_other_processes_are_silent() -> None:
+    for terminal in (True, False):
+        where, file = console(terminal=terminal)
+        with progress.Display(steps=4200, done=0, console=where, silent=True) as display:
+            display.step(clock(0), loss=1.0, images=1)
+            display.evaluated(clock(0), summary())
+        assert file.getvalue() == ""
+
+
+def test_groups_without_classes_are_left_out() -> None:
+    where, file = console(terminal=False)
+    with progress.Display(steps=4200, done=0, console=where) as display:
+        display.step(clock(0), loss=1.0, images=1)
+        display.evaluated(clock(0), summary(classes=2))
+    assert "many 100.0%, few 100.0%" in file.getvalue()
+    assert "medium" not in file.getvalue()

@@ -1,0 +1,470 @@
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from longtail import recipe
+
+PSC = "digits-lt/hybrid-psc"
+CE = "digits-lt/ce"
+
+
+def write(folder: Path, text: str) -> str:
+    file = folder / "mine.yaml"
+    file.write_text(text)
+    return str(file)
+
+
+def mistake(*overrides: str, name: str = PSC) -> str:
+    """The one line that overrides earn."""
+    with pytest.raises(ValueError, match=r"\S") as caught:
+        recipe.load(name, overrides)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# --- overrides --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        ("optimizer.lr=1e-4", 1e-4),
+        ("optimizer.lr=1E-4", 1e-4),
+        ("optimizer.lr=.5", 0.5),
+        ("optimizer.lr=+2e1", 20.0),
+        ("optimizer.lr=1", 1.0),
+        ("epochs=3", 3),
+        ("epochs = 3 ", 3),
+        ("epochs=1_000", 1000),
+        ("clip=null", None),
+        ("clip=", None),
+        ("clip=~", None),
+        ("tensorboard=false", False),
+        ("augment.mean=[0.1, 0.2, 0.3]", (0.1, 0.2, 0.3)),
+        ("augment.mean=[0, 1, 1e-2]", (0.0, 1.0, 0.01)),
+        ("name=a=b", "a=b"),
+        ("name='1e5'", "1e5"),
+        ("augment.jitter={}", recipe.Jitter()),
+        ("augment.jitter.hue=0.2", 0.2),
+        ("method.projection={dim: 16}", recipe.Projection(dim=16)),
+        ("method.alpha={kind: constant, value: 0.3}", recipe.Constant(value=0.3)),
+    ],
+)
+def test_override_is_yaml(override: str, value: object) -> None:
+    found: Any = recipe.load(PSC, [override])
+    for key in override.partition("=")[0].strip().split("."):
+        found = getattr(found, key)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_override_changes_nothing_else() -> None:
+    changed = recipe.load(PSC, ["method.temperature=0.07", "seed=5"])
+    plain = recipe.load(PSC)
+    assert changed.model_copy(update={"method": plain.method, "seed": plain.seed}) == plain
+
+
+def test_last_override_of_a_setting_counts() -> None:
+    assert recipe.load(PSC, ["seed=1", "epochs=2", "seed=3"]).seed == 3
+
+
+def test_changed_kind_starts_the_block_from_its_defaults() -> None:
+    loaded = recipe.load(PSC, ["method.kind=hybrid-sc", "schedule.kind=step", "network.kind=resnet9"])
+    assert loaded.method == recipe.HybridSC()
+    assert loaded.schedule == recipe.StepDecay()
+    assert loaded.network == recipe.ResNet9(width=8), "the kind it had already"
+
+
+def test_order_of_kinds_and_values_does_not_matter() -> None:
+    overrides = ["method.alpha.value=0.25", "method.alpha.kind=constant", "method.kind=hybrid-sc"]
+    expected = recipe.HybridSC(alpha=recipe.Constant(value=0.25))
+    assert recipe.load(PSC, overrides).method == expected
+    assert recipe.load(PSC, overrides[::-1]).method == expected
+
+
+def test_block_and_a_value_in_it_may_both_be_given() -> None:
+    loaded = recipe.load(PSC, ["method.temperature=0.5", "method={kind: hybrid-sc, temperature: 0.2}"])
+    assert loaded.method == recipe.HybridSC(temperature=0.5)
+
+
+@pytest.mark.parametrize("override", ["epochs", "=3", "", " =1", ".=1", "method.=1", ".epochs=1", "method..kind=ce"])
+def test_override_of_no_form(override: str) -> None:
+    assert mistake(override) == f"--set {override!r} is not of the form name=value, as in method.temperature=0.07"
+
+
+@pytest.mark.parametrize("value", ["[1", "{a: 1, a: 2}", "2024-13-45", "!!python/name:os", "@"])
+def test_override_with_a_value_that_is_not_yaml(value: str) -> None:
+    assert mistake(f"epochs={value}").startswith(f"--set 'epochs={value}' is not right as YAML: ")
+
+
+# --- mistakes: each is one line that names the setting, its value and what is allowed ---------------------------------
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        # values
+        ("epochs=three", "epochs is 'three'; allowed: an integer of at least 1"),
+        ("epochs=1.5", "epochs is 1.5; allowed: an integer of at least 1"),
+        ("epochs=true", "epochs is true; allowed: an integer of at least 1"),
+        ("epochs='3'", "epochs is '3'; allowed: an integer of at least 1"),
+        ("epochs=", "epochs is null; allowed: an integer of at least 1"),
+        ("epochs.foo=1", "epochs is {'foo': 1}; allowed: an integer of at least 1"),
+        ("seed=-1", "seed is -1; allowed: an integer of at least 0 and below 4,294,967,296"),
+        ("batch_size=0", "batch_size is 0; allowed: an integer of at least 1"),
+        ("tensorboard=1", "tensorboard is 1; allowed: true or false"),
+        ("name=7", "name is 7; allowed: text"),
+        ("split=valid", "split is 'valid'; allowed: test or validation"),
+        ("ema=1", "ema is 1; allowed: a number above 0 and below 1 or null"),
+        ("clip=0", "clip is 0; allowed: a number above 0 or null"),
+        ("data.imbalance=0.5", "data.imbalance is 0.5; allowed: a number of at least 1"),
+        ("data.imbalance=.nan", "data.imbalance is nan; it must be finite"),
+        ("data.name=mnist", "data.name is 'mnist'; allowed: digits, cifar10, cifar100 or inaturalist2018"),
+        ("method.temperature=0", "method.temperature is 0; allowed: a number above 0"),
+        ("method.temperature=-0.1", "method.temperature is -0.1; allowed: a number above 0"),
+        ("method.temperature=.inf", "method.temperature is inf; it must be finite"),
+        ("method.temperature=hot", "method.temperature is 'hot'; allowed: a number above 0"),
+        ("augment.flip=yes", "augment.flip is true; allowed: a number of at least 0 and at most 1"),
+        # lists
+        ("augment.mean=3", "augment.mean is 3; allowed: a list of 3 values"),
+        ("augment.mean=[0.1]", "augment.mean is [0.1]; allowed: a list of 3 values"),
+        ("augment.mean=[1, 1, 1, 1]", "augment.mean is [1, 1, 1, 1]; allowed: a list of 3 values"),
+        ("augment.mean=[0, 0, 2]", "augment.mean.2 is 2; allowed: a number of at least 0 and at most 1"),
+        ("augment.mean.0=1", "augment.mean is {'0': 1}; allowed: a list of 3 values"),
+        ("augment.resized_crop=[0.1]", "augment.resized_crop is [0.1]; allowed: a list of 2 values or null"),
+        ("schedule={kind: step, milestones: 3}", "schedule.milestones is 3; allowed: a list of values"),
+        (
+            "schedule={kind: step, milestones: [0.5, x]}",
+            "schedule.milestones.1 is 'x'; allowed: a number of at least 0 and at most 1",
+        ),
+        # blocks and their kinds
+        ("augment.jitter=3", "augment.jitter is 3; allowed: a block of settings or null"),
+        ("method=3", "method is 3; allowed: a block of settings with kind ce, hybrid-psc or hybrid-sc"),
+        ("method={}", "setting method.kind is missing; allowed: ce, hybrid-sc or hybrid-psc"),
+        ("method.kind=hybrid", "method.kind is 'hybrid'; allowed: ce, hybrid-sc or hybrid-psc"),
+        ("method.kind=", "method.kind is null; allowed: ce, hybrid-sc or hybrid-psc"),
+        (
+            "method.alpha.kind=linaer",
+            "method.alpha.kind is 'linaer'; allowed: parabolic, linear, cosine, constant or step",
+        ),
+        (
+            "method.alpha=linear",
+            "method.alpha is 'linear'; allowed: a block of settings with kind constant, cosine, linear, parabolic or ",
+        ),
+        # settings that are not there
+        ("epohcs=3", "unknown setting epohcs; did you mean epochs?"),
+        ("method.temprature=1", "unknown setting method.temprature; did you mean method.temperature?"),
+        ("temperature=1", "unknown setting temperature; did you mean method.temperature?"),
+        ("lr=0.1", "unknown setting lr; did you mean optimizer.lr?"),
+        ("kind=ce", "unknown setting kind; did you mean network.kind, head.kind or method.kind?"),
+        ("resolution=224", "unknown setting resolution (longtail recipes --schema lists all)"),
+        ("method.foo=1", "unknown setting method.foo; allowed in method: kind, temperature, alpha, projection, "),
+        (
+            "method.alpha.value=1",
+            "setting method.alpha.value does not go with method.alpha.kind parabolic, only with constant",
+        ),
+        ("network.name=resnet50", "setting network.name does not go with network.kind resnet9, only with timm"),
+        (
+            "method={kind: ce, alpha: 1}",
+            "setting method.alpha does not go with method.kind ce, only with hybrid-sc or ",
+        ),
+        # values that do not go together
+        (
+            "data.workers=2",
+            "data: workers is 2, but images are in memory; set in_memory to false or workers to 0",
+        ),
+        ("groups.few=200", "groups: few is 200 and many is 100; few must not exceed many"),
+        (
+            "augment.resized_crop=[0.9, 0.1]",
+            "augment: resized_crop is [0.9, 0.1]; the first share must not exceed the second",
+        ),
+        (
+            "augment.resized_crop=[0.1, 0.9]",
+            "augment: crop_padding is 2 and resized_crop is set; choose one of the two crops",
+        ),
+        (
+            "data={name: digits, profile: natural, n_max: 5}",
+            "data: n_max is 5, but profile natural takes all images; set n_max to null",
+        ),
+        (
+            "optimizer={lr: 1, momentum: 0, nesterov: true}",
+            "optimizer: nesterov is true and momentum is 0; Nesterov's method needs a momentum above 0",
+        ),
+    ],
+)
+def test_mistake_in_one_line(override: str, said: str) -> None:
+    assert mistake(override).startswith(said)
+
+
+def test_validation_split_needs_images() -> None:
+    said = mistake("split=validation", "data.validation=0")
+    assert said == "split is validation and data.validation is 0; hold out at least 1 image per class"
+
+
+def test_missing_setting(tmp_path: Path) -> None:
+    text = recipe.text_of(CE).replace("epochs: 60\n", "")
+    assert mistake(name=write(tmp_path, text)) == "setting epochs is missing; allowed: an integer of at least 1"
+
+
+def test_missing_setting_of_a_block(tmp_path: Path) -> None:
+    text = recipe.text_of(CE).replace("  lr: 0.1\n", "")
+    assert mistake(name=write(tmp_path, text)) == "setting optimizer.lr is missing; allowed: a number above 0"
+
+
+def test_several_mistakes_tell_the_first_and_name_the_others() -> None:
+    said = mistake("epohcs=3", "method.temperature=0", "seed=x")
+    assert said == ("unknown setting epohcs; did you mean epochs? (2 more mistakes: seed, method.temperature)")
+
+
+def test_misspelt_setting_counts_more_than_the_missing_one(tmp_path: Path) -> None:
+    text = recipe.text_of(CE).replace("epochs: 60\n", "epohcs: 60\n")
+    said = mistake(name=write(tmp_path, text))
+    assert said == "unknown setting epohcs; did you mean epochs? (1 more mistake: epochs)"
+
+
+def test_long_value_is_cut() -> None:
+    assert len(mistake(f"epochs={'x' * 5000}")) < 200
+
+
+def test_every_setting_explains_a_value_it_cannot_take() -> None:
+    """No place in a recipe is without words, whichever kinds are chosen."""
+    nonsense = "{none: of, this: fits}"
+    for kinds in KINDS:
+        kinds = [*kinds, "augment.jitter={}", "published={top1: 0.5, source: x}"]
+        for name in _leaves(recipe.load(PSC, kinds).model_dump(mode="json")):
+            said = mistake(*kinds, f"{name}={nonsense}")
+            assert re.fullmatch(rf"{re.escape(name)} is .*; allowed: \S.*", said), name
+
+
+KINDS = (
+    ["method.kind=hybrid-psc", "network.kind=timm", "head.kind=linear", "schedule.kind=step"],
+    ["method.kind=hybrid-sc", "method.alpha.kind=constant", "network.kind=resnet9", "head.kind=cosine"],
+    ["method.kind=ce", "network.kind=resnet32", "schedule.kind=one-cycle"],
+)
+
+
+def _leaves(block: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in block.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key
+
+
+# --- where recipes come from ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("digits-lt/hybrid-pcs", "; did you mean digits-lt/hybrid-psc"),
+        ("digits-lt/ce.yaml", "; did you mean digits-lt/ce"),
+        ("cifar100-lt-100/hybridpsc", "; did you mean cifar100-lt-100/hybrid-psc"),
+        ("digits-lt", "; did you mean digits-lt/ce, digits-lt/hybrid-psc or digits-lt/hybrid-sc?"),
+        ("digits-lt/", "; did you mean digits-lt/ce, digits-lt/hybrid-psc or digits-lt/hybrid-sc?"),
+        ("nothing like it.yml", ""),
+        ("digits-lt/ce/more", "; did you mean digits-lt/ce"),
+    ],
+)
+def test_unknown_recipe_suggests_the_nearest(name: str, hint: str) -> None:
+    said = mistake(name=name)
+    assert said.startswith(f"unknown recipe {name!r}: neither shipped nor a file{hint}")
+    assert said.endswith("(longtail recipes lists all)")
+    assert ("did you mean" in said) == bool(hint)
+
+
+def test_folder_is_no_recipe(tmp_path: Path) -> None:
+    assert "is a folder; give a YAML file or a shipped recipe" in mistake(name=str(tmp_path))
+    (tmp_path / "recipe.yaml").touch()
+    assert "is a folder; continue a run with longtail resume" in mistake(name=str(tmp_path))
+
+
+def test_binary_file_is_no_recipe(tmp_path: Path) -> None:
+    file = tmp_path / "model.pt"
+    file.write_bytes(b"\x80\x02\xff\x00")
+    assert mistake(name=str(file)) == f"recipe '{file}' is not text in UTF-8"
+    file.write_bytes(b"PK\x03\x04\x00")
+    assert mistake(name=str(file)).startswith(f"{file} is not right as YAML: unacceptable character")
+
+
+def test_name_that_is_too_long_for_a_file() -> None:
+    assert mistake(name="x" * 5000).endswith("cannot be read: File name too long")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "holds nothing; a recipe is a mapping of settings"),
+        ("# only a comment\n", "holds nothing; a recipe is a mapping of settings"),
+        ("- epochs: 3\n", "holds a list; a recipe is a mapping of settings"),
+        ("epochs\n", "holds a str; a recipe is a mapping of settings"),
+        ("epochs: 3\n  batch_size: 4\n", "is not right as YAML: line 2: mapping values are not allowed here"),
+        ("epochs: 3\nepochs: 4\n", "is not right as YAML: line 2: epochs stands there twice"),
+        (
+            "data:\n  name: digits\n  seed: 1\n  name: cifar10\n",
+            "is not right as YAML: line 4: name stands there twice",
+        ),
+        ("epochs: [3\n", "is not right as YAML: "),
+        ("epochs: 3\n---\nepochs: 4\n", "is not right as YAML: line 2: but found another document"),
+        ("epochs:\t3\n\tx: 1\n", "is not right as YAML: "),
+        ("epochs: !!python/object:os.system {}\n", "is not right as YAML: could not determine a constructor"),
+        ("? [a, b]\n: 3\n", "is not right as YAML: "),
+    ],
+)
+def test_file_that_is_no_recipe(tmp_path: Path, text: str, said: str) -> None:
+    file = write(tmp_path, text)
+    assert mistake(name=file).startswith(f"{file} {said}")
+
+
+def test_keys_that_are_no_names(tmp_path: Path) -> None:
+    assert mistake(name=write(tmp_path, recipe.text_of(CE) + "3: 4\n")).startswith("unknown setting 3")
+
+
+def test_name_is_that_of_the_recipe_or_the_file(tmp_path: Path) -> None:
+    file = write(tmp_path, recipe.text_of(CE))
+    assert recipe.load(CE).name == CE
+    assert recipe.load(file).name == "mine"
+    assert recipe.load(file, ["name=other"]).name == "other"
+    assert recipe.load(write(tmp_path, "name: own\n" + recipe.text_of(CE))).name == "own"
+
+
+def test_file_from_a_windows_editor(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_bytes(b"\xef\xbb\xbf" + recipe.text_of(CE).replace("\n", "\r\n").encode())
+    assert recipe.load(str(file)) == recipe.load(CE, ["name=mine"])
+
+
+def test_shipped_names_are_in_the_order_of_their_numbers() -> None:
+    folders = list(dict.fromkeys(name.partition("/")[0] for name in recipe.shipped()))
+    assert folders[:4] == ["cifar10-lt-10", "cifar10-lt-50", "cifar10-lt-100", "cifar100-lt-10"]
+
+
+def test_recipe_does_not_change() -> None:
+    loaded = recipe.load(CE)
+    with pytest.raises(ValueError, match="frozen"):
+        loaded.epochs = 3  # type: ignore[misc]
+
+
+# --- round trip and schema --------------------------------------------------------------------------------------------
+
+fractions = st.floats(0, 1)
+positives = st.floats(0, 1e6, exclude_min=True)
+alphas = st.one_of(
+    st.builds(recipe.Parabolic),
+    st.builds(recipe.Constant, value=fractions),
+    st.builds(recipe.Switch, at=fractions),
+)
+projections = st.builds(recipe.Projection, hidden=st.none() | st.integers(1, 4096), dim=st.integers(1, 512))
+methods = st.one_of(
+    st.builds(recipe.CrossEntropy, sampling=st.sampled_from(["instance", "balanced"])),
+    st.builds(recipe.HybridSC, temperature=positives, alpha=alphas, projection=projections),
+    st.builds(
+        recipe.HybridPSC,
+        temperature=positives,
+        alpha=alphas,
+        projection=projections,
+        prototypes_per_class=st.integers(1, 9),
+    ),
+)
+schedules = st.one_of(
+    st.builds(recipe.StepDecay, milestones=st.lists(fractions, max_size=3).map(tuple), factor=positives),
+    st.builds(recipe.CosineDecay, warmup=st.floats(0, 1, exclude_max=True)),
+)
+networks = st.one_of(
+    st.builds(recipe.ResNet32),
+    st.builds(recipe.ResNet9, width=st.integers(1, 64)),
+    st.builds(recipe.Timm, name=st.text(), pretrained=st.booleans()),
+)
+texts = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"])),
+    # texts that YAML takes for something else unless they are quoted
+    st.sampled_from(
+        ["1e-4", "1E5", "-.5e3", "1e400", "null", "~", "yes", "1:30", "0x1f", "2024-01-01", "=", "<<", " x ", "[a]"]
+    ),
+)
+jitters = st.none() | st.builds(recipe.Jitter, brightness=st.floats(0, 9), hue=st.floats(0, 0.5))
+
+
+@settings(max_examples=200)
+@given(
+    texts,
+    st.integers(0, 2**32 - 1),
+    methods,
+    schedules,
+    networks,
+    positives,
+    jitters,
+    st.tuples(fractions, fractions, fractions),
+)
+def test_dump_and_load_give_the_same_recipe(
+    name: str, seed: int, method: Any, schedule: Any, network: Any, lr: float, jitter: Any, mean: Any
+) -> None:
+    base = recipe.load(CE)
+    one = recipe.Recipe(
+        **{
+            **dict(base),
+            "name": name,
+            "seed": seed,
+            "method": method,
+            "schedule": schedule,
+            "network": network,
+            "optimizer": recipe.SGD(lr=lr),
+            "augment": recipe.Augment(mean=mean, std=(1e-9, 1.0, 5e5), jitter=jitter),
+        }
+    )
+    text = recipe.dump(one)
+    assert recipe.parse(recipe._read_yaml(text, "dump")) == one
+
+
+def test_dump_is_read_back_from_a_file(tmp_path: Path) -> None:
+    one = recipe.load(PSC, ["optimizer.lr=1e-7", "clip=3"])
+    assert recipe.load(write(tmp_path, recipe.dump(one))) == one
+
+
+def test_names_are_all_there_are() -> None:
+    names = recipe.names()
+    assert len(set(names)) == len(names)
+    assert {"epochs", "data.imbalance", "method.alpha.at", "method.projection.hidden", "network.pretrained"} <= {*names}
+    assert {"schedule.milestones", "head.scale", "published.top1", "augment.jitter.hue"} <= {*names}
+    for shipped in recipe.shipped():
+        assert {*_leaves(recipe.load(shipped).model_dump(mode="json"))} <= {*names}
+
+
+def test_schema_is_complete_and_closed() -> None:
+    schema = recipe.schema()
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    definitions = schema["$defs"]
+    blocks = [schema, *definitions.values()]
+    assert all(block["type"] == "object" and block["additionalProperties"] is False for block in blocks)
+    used = {reference.rpartition("/")[2] for reference in _values(schema, "$ref")}
+    assert used == definitions.keys()
+    assert schema["required"] == [
+        "epochs",
+        "batch_size",
+        "data",
+        "augment",
+        "network",
+        "method",
+        "optimizer",
+        "schedule",
+    ]
+
+
+def test_schema_describes_every_setting_of_more_than_one_word() -> None:
+    """What an editor shows beside a setting; `kind`, `beta` and the like are described by their block."""
+    blocks = [recipe.schema(), *recipe.schema()["$defs"].values()]
+    assert all(block["description"].endswith(".") for block in blocks)
+
+
+def _values(tree: Any, key: str) -> Iterator[Any]:
+    if isinstance(tree, dict):
+        yield from ([tree[key]] if key in tree else [])
+        tree = list(tree.values())
+    if isinstance(tree, list):
+        for each in tree:
+            yield from _values(each, key)
