@@ -302,6 +302,13 @@ def test_our_own_mistakes_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) 
         cli.main()
 
 
+def test_a_mistake_shows_where_it_was_noticed_if_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LONGTAIL_TRACEBACK", "1")
+    monkeypatch.setattr(sys, "argv", ["longtail", "train", "nonsense"])
+    with pytest.raises(ValueError, match="unknown recipe 'nonsense'"):
+        cli.main()
+
+
 # --- interruptions ----------------------------------------------------------------------------------------------------
 
 

@@ -230,7 +230,7 @@ def test_what_is_about_to_happen_is_said(tmp_path):
     text = io.StringIO()
     train.train(runs.settings("ce", "epochs=1"), tmp_path / "run", device="cpu", console=Console(file=text, width=200))
     assert (
-        "digits-lt/ce: 304 images of 10 classes, 124 to 1 a class; resnet9, 0.03 M parameters; 1 epochs"
+        "digits-lt/ce: 304 images of 10 classes, 124 to 1 a class; resnet9, 0.03 M parameters; 1 epoch of 4 steps"
         in text.getvalue()
     )
 

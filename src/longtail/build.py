@@ -66,6 +66,11 @@ def task(
         data.validation if data.validation is not None else (max(1, n_max // 10) * (settings.split == "validation"))
     )
     wanted = available if data.profile == "natural" else _profile(data.profile)(n_max, classes, data.imbalance)
+    if wanted.min() == 0 and available.min() > 0:
+        raise ValueError(
+            f"data.imbalance is {data.imbalance:g} and n_max {n_max}: {(wanted == 0).sum()} classes would have no "
+            f"image; allowed: an imbalance of at most {n_max}"
+        )
     chosen, held = counts.subset(train.labels, wanted, seed=data.seed, held_out=held_out, class_names=train.class_names)
     match split:
         case "test":

@@ -1,6 +1,8 @@
 """The command line: a few lines a command; everything heavy is imported inside."""
 
 import json
+import logging
+import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -43,7 +45,9 @@ Run = Annotated[Path, typer.Argument(parser=_path, metavar="RUN", help="A run fo
 DataRoot = Annotated[
     Path | None,
     typer.Option(
-        parser=_path, metavar="<path>", help="Folder with the data. Default: LONGTAIL_DATA, then ~/.cache/longtail."
+        parser=_path,
+        metavar="<path>",
+        help="Folder with the data. Default: the run's own, else LONGTAIL_DATA, else ~/.cache/longtail.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
@@ -64,11 +68,15 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Train Hybrid-PSC and plain cross-entropy on a small bundled long tail, and compare them."""
+    import torch
+
     from longtail import recipe, train
 
     folder = next(
         f for n in range(1, 10_000) if not (f := out if n == 1 else out.with_name(f"{out.name}-{n}")).exists()
     )
+    # Networks as small as these gain nothing from threads, and lose much if the machine is busy.
+    torch.set_num_threads(1)
     summaries = {}
     for name in ("ce", "hybrid-psc"):
         settings = recipe.load(f"digits-lt/{name}", [f"seed={seed}"])
@@ -193,7 +201,12 @@ def recipes(
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line and exit code 2, an interruption exit code 130."""
+    """Run the command line; a user's mistake is one line and exit code 2, an interruption exit code 130.
+
+    With `LONGTAIL_TRACEBACK` set, a mistake shows where it was noticed, for bug reports.
+    """
+    # What libraries log on their way would stand between the user and our own line.
+    logging.disable(logging.WARNING)
     try:
         # Typer turns an interruption into a return value, 130.
         sys.exit(app(sys.argv[1:] or ["--help"], prog_name="longtail", standalone_mode=False))
@@ -215,6 +228,8 @@ def _usage(error: typer.TyperException) -> str:
 
 
 def _fail(message: str) -> None:
+    if os.environ.get("LONGTAIL_TRACEBACK"):
+        raise
     _say(f"error: {' '.join(message.split())}")
     sys.exit(2)
 

@@ -12,7 +12,7 @@ import pyarrow
 import pyarrow.parquet
 import torch
 from jaxtyping import Float, Int
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from longtail.metrics import Summary
@@ -140,7 +140,7 @@ class RunDir:
     def write_weights(self, weights: dict[str, Tensor]) -> None:
         """Write the weights of the network that predicts."""
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-        _replace(self.weights, lambda file: save_file(contiguous, file))
+        _replace(self.weights, lambda file: file.write_bytes(save(contiguous)))
 
     def read_weights(self) -> dict[str, Tensor]:
         """Read the weights of the network that predicts.

@@ -58,7 +58,7 @@ def train(
     if fabric.global_rank == 0:
         run.check_free()
     task = build.task(settings, data_root=data_root, download=download)
-    _plan(settings, task, build.method(settings, classes=len(task.class_names), fetch=False), fabric)
+    _plan(settings, task, build.method(settings, classes=len(task.class_names)), fabric)
     # All that can be wrong has been found by now: a mistake leaves no folder behind.
     if fabric.global_rank == 0:
         run.make()
@@ -109,12 +109,15 @@ def resume(
 
 def _launch(fabric: Fabric, settings: Recipe, task: build.Task, run: RunDir, console: Console | None) -> Summary:
     fabric.launch()
-    with _interruptions() as interrupted:
-        summary = fit(fabric, settings, task, run, interrupted=interrupted, console=console or Console(stderr=True))
+    try:
+        with _interruptions() as interrupted:
+            summary = fit(fabric, settings, task, run, interrupted=interrupted, console=console or Console(stderr=True))
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+    if fabric.global_rank:
+        sys.exit(0)  # only the first process goes back to the caller, who speaks to the user
     if summary is None:
-        # Only the first process speaks to the user; the others must not look as if they had failed.
-        if fabric.global_rank:
-            sys.exit(0)
         raise KeyboardInterrupt
     return summary
 
@@ -156,7 +159,8 @@ def fit(
     first = fabric.global_rank == 0
     logger = _Logger(run, start, tensorboard=settings.tensorboard) if first else None
     if first:
-        console.print(_announcement(settings, task, learner, plan, clock), highlight=False)
+        text = _announcement(settings, task, learner, plan, clock)
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
     shown = evaluate.images(task, settings, fabric.device, rank=fabric.global_rank, world=fabric.world_size)
 
     def measure() -> tuple[np.ndarray, Summary]:
@@ -205,10 +209,11 @@ def fit(
 
 def _announcement(settings: Recipe, task: build.Task, learner: "_Learner", plan: batches.Plan, clock: Clock) -> str:
     """What is about to happen, in one line."""
+    network = settings.network.name if isinstance(settings.network, recipe.Timm) else settings.network.kind
     return (
         f"{settings.name}: {len(task.chosen):,} images of {len(task.counts)} classes, {task.counts.max():,} to "
-        f"{task.counts.min():,} a class; {settings.network.kind}, {millions(learner.classifier):.2f} M parameters; "
-        f"{settings.epochs} epochs of {plan.steps_per_epoch} steps"
+        f"{task.counts.min():,} a class; {network}, {millions(learner.classifier):.2f} M parameters; "
+        f"{settings.epochs} epoch{'s' * (settings.epochs > 1)} of {plan.steps_per_epoch} steps"
         + (f"; going on after step {clock.step:,} of {clock.steps:,}" if clock.step else "")
     )
 

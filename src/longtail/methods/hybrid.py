@@ -61,7 +61,7 @@ class _Hybrid(Method):
 class HybridSC(_Hybrid):
     """Hybrid network with the supervised contrastive loss.
 
-    Embeddings of all processes are compared with each other, so time and memory grow with the square of the batch.
+    Embeddings of all processes are compared with each other, so time grows with the square of the batch.
 
     Args:
         classifier: the network that predicts; the classifier branch.
