@@ -54,7 +54,7 @@ def longtail_(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run that held nothing out."""
     path = tmp_path_factory.mktemp("runs") / "finished"
-    overrides = [*SMALL[1:-2:2], "data.n_max=40", "batch_size=32"]
+    overrides = [*SMALL[1:-2:2], "data.n_max=40", "data.imbalance=20", "batch_size=32"]
     train.train(recipe.load("digits-lt/ce", overrides), path, device="cpu")
     return path
 
@@ -209,6 +209,7 @@ def test_closed_pipe_is_no_mistake() -> None:
         ("train digits-lt/ce --seed 4294967296", ["seed is 4294967296", "below 4,294,967,296"]),
         ("demo --seed -1", ["seed is -1", "at least 0"]),
         # recipes and data that do not go together
+        ("train digits-lt/ce --set data.imbalance=1000", ["data.imbalance is 1000", "3 classes", "at most 124"]),
         ("train digits-lt/ce --set data.n_max=1000", ["1000 images", "class '0'", "128"]),
         ("train digits-lt/ce --set batch_size=1000", ["batch_size is 1000", "304 training images"]),
         ("train digits-lt/ce --set accumulate=3", ["batch_size is 64", "accumulate x devices = 3 x 1"]),
@@ -269,7 +270,9 @@ def test_damaged_data(longtail_: Command, data: Path, tmp_path: Path) -> None:
     shutil.copytree(data, tmp_path / "data")
     (file,) = (tmp_path / "data").rglob("train-*.parquet")
     file.write_bytes(file.read_bytes()[:-100])
-    said = longtail_("train", "cifar10-lt-100/ce", "--data-root", "data", "--set", "data.n_max=20")
+    said = longtail_(
+        "train", "cifar10-lt-100/ce", "--data-root", "data", "--set", "data.n_max=20", "--set", "data.imbalance=2"
+    )
     assert_mistake(said, str(file.relative_to(tmp_path)), "is not a complete parquet file")
 
 
@@ -393,7 +396,17 @@ def test_several_processes_print_results_once(tmp_path: Path) -> None:
 
 
 def test_validation_split_is_named(longtail_: Command) -> None:
-    line = ["--set", "split=validation", "--set", "data.n_max=60", "--set", "batch_size=16", *SMALL]
+    line = [
+        "--set",
+        "split=validation",
+        "--set",
+        "data.n_max=60",
+        "--set",
+        "data.imbalance=20",
+        "--set",
+        "batch_size=16",
+        *SMALL,
+    ]
     said = longtail_("train", "digits-lt/ce", "--out", "run", *line)
     assert said.out.startswith("digits-lt/ce, seed 0: 60 validation images of 10 classes\n")
     assert longtail_("evaluate", "run").out == said.out
@@ -402,7 +415,17 @@ def test_validation_split_is_named(longtail_: Command) -> None:
 
 
 def test_small_validation_split_has_an_image_of_every_class(longtail_: Command) -> None:
-    line = ["--set", "split=validation", "--set", "data.n_max=8", "--set", "batch_size=8", *SMALL]
+    line = [
+        "--set",
+        "split=validation",
+        "--set",
+        "data.n_max=8",
+        "--set",
+        "data.imbalance=4",
+        "--set",
+        "batch_size=8",
+        *SMALL,
+    ]
     assert "10 validation images of 10 classes" in longtail_("train", "digits-lt/ce", "--out", "run", *line).out
 
 

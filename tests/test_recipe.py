@@ -144,6 +144,9 @@ def test_override_with_a_value_that_is_not_yaml(value: str) -> None:
         ),
         # blocks and their kinds
         ("augment.jitter=3", "augment.jitter is 3; allowed: a block of settings or null"),
+        ("data=3", "data is 3; allowed: a block of settings"),
+        ("groups=", "groups is null; allowed: a block of settings"),
+        ("method.projection=3", "method.projection is 3; allowed: a block of settings"),
         ("method=3", "method is 3; allowed: a block of settings with kind ce, hybrid-psc or hybrid-sc"),
         ("method={}", "setting method.kind is missing; allowed: ce, hybrid-sc or hybrid-psc"),
         ("method.kind=hybrid", "method.kind is 'hybrid'; allowed: ce, hybrid-sc or hybrid-psc"),
@@ -455,10 +458,17 @@ def test_schema_is_complete_and_closed() -> None:
     ]
 
 
-def test_schema_describes_every_setting_of_more_than_one_word() -> None:
-    """What an editor shows beside a setting; `kind`, `beta` and the like are described by their block."""
+def test_schema_describes_every_setting_and_every_block() -> None:
+    """What an editor shows beside a setting."""
     blocks = [recipe.schema(), *recipe.schema()["$defs"].values()]
     assert all(block["description"].endswith(".") for block in blocks)
+    bare = [
+        f"{block['title']}.{name}"
+        for block in blocks
+        for name, setting in block["properties"].items()
+        if not setting.get("description")
+    ]
+    assert not bare
 
 
 def _values(tree: Any, key: str) -> Iterator[Any]:

@@ -35,41 +35,6 @@ _MARK = re.compile(r"^<!-- made: (\w+) -->$", re.MULTILINE)
 _EXAMPLE = re.compile(r"^( *)```python\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _EXPECTED = re.compile(r"^ *print\(.*\)(?:  |\n)# (.*)$", re.MULTILINE)
 
-# What recipe.py says by a name alone.
-_MEANING = {
-    "seed": "of the run: initial weights, order of images, augmentation",
-    "groups": "which classes are called many, medium and few",
-    "data": "which images there are to learn from",
-    "data.name": "the data set",
-    "augment": "random changes of the training images, and the normalisation of all images",
-    "augment.jitter": "random colours; null: none",
-    "augment.jitter.brightness": "the factor is uniform within 1 ± this, and not below 0",
-    "augment.jitter.contrast": "likewise",
-    "augment.jitter.saturation": "likewise",
-    "augment.jitter.hue": "largest turn of the hue either way; 0.5 is half of the colour circle",
-    "augment.jitter.probability": "of touching an image at all",
-    "network": "the backbone: images to features",
-    "network.name": "as `timm.list_models()` gives it",
-    "network.pretrained": "start from timm's pretrained weights",
-    "head": "the classifier: features to logits",
-    "head.scale": "logits lie between minus and plus this",
-    "method": "what is minimised",
-    "method.temperature": "divides the cosine similarities of the contrastive loss",
-    "method.projection": "the MLP of the feature branch",
-    "method.prototypes_per_class": "M; the exponentials of a class's M similarities are summed",
-    "method.alpha.value": "the weight",
-    "method.alpha.at": "fraction of the training after which the weight is 0",
-    "optimizer": "SGD, on all parameters alike",
-    "optimizer.momentum": "of SGD; 0: none",
-    "optimizer.nesterov": "use Nesterov's form of momentum",
-    "optimizer.weight_decay": "on every parameter, prototypes and biases too",
-    "schedule": "of the learning rate",
-    "schedule.warmup": "fraction of the steps in which the learning rate rises from near 0",
-    "schedule.factor": "by which each milestone multiplies the rate",
-    "published.top1": "accuracy on the test split, as a fraction",
-    "published.source": "where it stands",
-}
-
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: object) -> str:  # noqa: ARG001
     """Fill in a page, and run its examples."""
@@ -112,9 +77,6 @@ def _settings() -> str:
         parts.append(f"`{path}.kind` is one of:\n")
         parts += [f"- {kind}: {_prose(block)}" for block, kind in kinds]
         parts += ["", _table(kinds, f"{path}.")]
-    known = {path for path in recipe.names() if not path.endswith("kind")}
-    if stale := _MEANING.keys() - known:
-        raise PluginError(f"docs/tools/pages.py describes settings that are not there: {sorted(stale)}")
     return "\n".join(parts)
 
 
@@ -151,12 +113,11 @@ def _table(blocks: list[tuple[type[BaseModel], str]], prefix: str) -> str:
     for block, kind in blocks:
         for name, info in block.model_fields.items():
             path = prefix + name
+            if not info.description:
+                raise PluginError(f"setting {path} has no description; give its Field one")
             if name == "kind":
                 continue
-            meaning = info.description or _MEANING.get(path)
-            if meaning is None:
-                raise PluginError(f"setting {path} has no description; give its Field one, or pages.py")
-            row = (f"`{path}`", *_type(info.annotation, tuple(info.metadata)), _default(info), meaning)
+            row = (f"`{path}`", *_type(info.annotation, tuple(info.metadata)), _default(info), info.description)
             rows.setdefault(row, []).append(kind)
     head = ["setting", "type", "allowed", "default", "meaning"]
     if len(blocks) == 1:

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+
+from longtail import mistakes
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -29,7 +30,7 @@ class Settings(BaseModel):
 class Data(Settings):
     """Which images there are to learn from."""
 
-    name: Literal["digits", "cifar10", "cifar100", "inaturalist2018"]
+    name: Literal["digits", "cifar10", "cifar100", "inaturalist2018"] = Field(description="the data set")
     profile: Literal["exponential", "pareto", "step", "natural"] = Field(
         default="exponential", description="how the class counts fall; natural takes all images as they are"
     )
@@ -71,11 +72,19 @@ class Data(Settings):
 class Jitter(Settings):
     """Random changes of colour, as torchvision's ColorJitter."""
 
-    brightness: Annotated[float, Field(ge=0)] = 0.4
-    contrast: Annotated[float, Field(ge=0)] = 0.4
-    saturation: Annotated[float, Field(ge=0)] = 0.4
-    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.1
-    probability: Fraction = 0.8
+    brightness: Annotated[float, Field(ge=0)] = Field(
+        default=0.4, description="the factor is uniform within 1 ± this, and not below 0"
+    )
+    contrast: Annotated[float, Field(ge=0)] = Field(
+        default=0.4, description="the factor is uniform within 1 ± this, and not below 0"
+    )
+    saturation: Annotated[float, Field(ge=0)] = Field(
+        default=0.4, description="the factor is uniform within 1 ± this, and not below 0"
+    )
+    hue: Annotated[float, Field(ge=0, le=0.5)] = Field(
+        default=0.1, description="largest turn of the hue either way; 0.5 is half of the colour circle"
+    )
+    probability: Fraction = Field(default=0.8, description="probability of changing an image's colours at all")
 
 
 class Augment(Settings):
@@ -92,7 +101,7 @@ class Augment(Settings):
         default=None, description="smallest and largest share of the area for a random resized crop; null: none"
     )
     flip: Fraction = Field(default=0.0, description="probability of a left-right flip")
-    jitter: Jitter | None = None
+    jitter: Jitter | None = Field(default=None, description="random changes of colour; null: none")
     grayscale: Fraction = Field(default=0.0, description="probability of losing all colour")
     cutout: Annotated[int, Field(ge=0)] = Field(
         default=0, description="side of a square that is blanked, in pixels; 0: none"
@@ -112,35 +121,35 @@ class Augment(Settings):
 class ResNet32(Settings):
     """The CIFAR ResNet-32 of the long-tail papers, 0.46 million parameters."""
 
-    kind: Literal["resnet32"] = "resnet32"
+    kind: Literal["resnet32"] = Field(default="resnet32", description="which backbone")
 
 
 class ResNet9(Settings):
     """A wide shallow network, faster per accuracy on small images."""
 
-    kind: Literal["resnet9"] = "resnet9"
+    kind: Literal["resnet9"] = Field(default="resnet9", description="which backbone")
     width: AtLeastOne = Field(default=32, description="channels of the first layer")
 
 
 class Timm(Settings):
     """Any model of the timm library."""
 
-    kind: Literal["timm"] = "timm"
-    name: str = "resnet50"
-    pretrained: bool = False
+    kind: Literal["timm"] = Field(default="timm", description="which backbone")
+    name: str = Field(default="resnet50", description="name of the model, as timm.list_models() gives it")
+    pretrained: bool = Field(default=False, description="start from timm's pretrained weights")
 
 
 class LinearHead(Settings):
     """One linear layer."""
 
-    kind: Literal["linear"] = "linear"
+    kind: Literal["linear"] = Field(default="linear", description="which classifier")
 
 
 class CosineHead(Settings):
     """Scaled cosine between features and class weights."""
 
-    kind: Literal["cosine"] = "cosine"
-    scale: Positive = 30.0
+    kind: Literal["cosine"] = Field(default="cosine", description="which classifier")
+    scale: Positive = Field(default=30.0, description="factor of the cosines: logits lie between minus and plus this")
 
 
 Network = Annotated[ResNet32 | ResNet9 | Timm, Field(discriminator="kind")]
@@ -150,33 +159,33 @@ Head = Annotated[LinearHead | CosineHead, Field(discriminator="kind")]
 class Parabolic(Settings):
     """1 - (epoch / epochs) ** 2, the paper's."""
 
-    kind: Literal["parabolic"] = "parabolic"
+    kind: Literal["parabolic"] = Field(default="parabolic", description="which course the weight takes")
 
 
 class Linear(Settings):
     """1 - epoch / epochs."""
 
-    kind: Literal["linear"] = "linear"
+    kind: Literal["linear"] = Field(default="linear", description="which course the weight takes")
 
 
 class Cosine(Settings):
     """A quarter of a cosine."""
 
-    kind: Literal["cosine"] = "cosine"
+    kind: Literal["cosine"] = Field(default="cosine", description="which course the weight takes")
 
 
 class Constant(Settings):
     """The same weight all the time."""
 
-    kind: Literal["constant"] = "constant"
-    value: Fraction = 0.5
+    kind: Literal["constant"] = Field(default="constant", description="which course the weight takes")
+    value: Fraction = Field(default=0.5, description="the weight of the feature branch")
 
 
 class Switch(Settings):
     """1 until a fraction of the training, then 0: two stages."""
 
-    kind: Literal["step"] = "step"
-    at: Fraction = 0.5
+    kind: Literal["step"] = Field(default="step", description="which course the weight takes")
+    at: Fraction = Field(default=0.5, description="fraction of the training after which the weight is 0")
 
 
 Alpha = Annotated[Parabolic | Linear | Cosine | Constant | Switch, Field(discriminator="kind")]
@@ -192,17 +201,17 @@ class Projection(Settings):
 class CrossEntropy(Settings):
     """Plain cross-entropy."""
 
-    kind: Literal["ce"] = "ce"
+    kind: Literal["ce"] = Field(default="ce", description="which method")
     sampling: Literal["instance", "balanced"] = Field(default="instance", description="how images are drawn")
 
 
 class HybridSC(Settings):
     """Supervised contrastive loss beside cross-entropy."""
 
-    kind: Literal["hybrid-sc"] = "hybrid-sc"
-    temperature: Positive = 0.1
+    kind: Literal["hybrid-sc"] = Field(default="hybrid-sc", description="which method")
+    temperature: Positive = Field(default=0.1, description="divides the cosine similarities of the contrastive loss")
     alpha: Alpha = Field(default=Parabolic(), description="weight of the feature branch over time")
-    projection: Projection = Projection()
+    projection: Projection = Field(default=Projection(), description="the MLP of the feature branch")
     chunk: AtLeastOne | None = Field(
         default=None, description="images that go through the network at once, to save memory; null: all"
     )
@@ -211,11 +220,13 @@ class HybridSC(Settings):
 class HybridPSC(Settings):
     """Prototypical contrastive loss beside cross-entropy."""
 
-    kind: Literal["hybrid-psc"] = "hybrid-psc"
-    temperature: Positive = 0.1
+    kind: Literal["hybrid-psc"] = Field(default="hybrid-psc", description="which method")
+    temperature: Positive = Field(default=0.1, description="divides the cosine similarities of the contrastive loss")
     alpha: Alpha = Field(default=Parabolic(), description="weight of the feature branch over time")
-    projection: Projection = Projection()
-    prototypes_per_class: AtLeastOne = 1
+    projection: Projection = Field(default=Projection(), description="the MLP of the feature branch")
+    prototypes_per_class: AtLeastOne = Field(
+        default=1, description="M; the exponentials of a class's M similarities are summed"
+    )
     chunk: AtLeastOne | None = Field(
         default=None, description="images that go through the network at once, to save memory; null: all"
     )
@@ -225,9 +236,13 @@ class SGD(Settings):
     """Stochastic gradient descent with momentum."""
 
     lr: Positive = Field(description="learning rate after warm-up")
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    nesterov: bool = False
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.9, description="share of the last update that is kept; 0: none"
+    )
+    nesterov: bool = Field(default=False, description="use Nesterov's form of momentum")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(
+        default=1e-4, description="of every parameter, prototypes and biases too; 0: none"
+    )
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> "SGD":
@@ -236,38 +251,40 @@ class SGD(Settings):
         return self
 
 
-Warmup = Annotated[float, Field(ge=0, lt=1, description="fraction of the training in which the learning rate rises")]
+Warmup = Annotated[
+    float, Field(ge=0, lt=1, description="fraction of the steps in which the learning rate rises from near 0; 0: none")
+]
 
 
 class StepDecay(Settings):
     """Multiply the learning rate by a factor at milestones."""
 
-    kind: Literal["step"] = "step"
+    kind: Literal["step"] = Field(default="step", description="which course the learning rate takes")
     warmup: Warmup = 0.0
     milestones: Annotated[tuple[Fraction, ...], Listed] = Field(
         default=(0.6, 0.8), description="fractions of the training"
     )
-    factor: Positive = 0.1
+    factor: Positive = Field(default=0.1, description="by which each milestone multiplies the learning rate")
 
 
 class CosineDecay(Settings):
     """Half a cosine down to 0."""
 
-    kind: Literal["cosine"] = "cosine"
+    kind: Literal["cosine"] = Field(default="cosine", description="which course the learning rate takes")
     warmup: Warmup = 0.0
 
 
 class OneCycle(Settings):
     """A linear rise and a linear fall to 0."""
 
-    kind: Literal["one-cycle"] = "one-cycle"
+    kind: Literal["one-cycle"] = Field(default="one-cycle", description="which course the learning rate takes")
     warmup: Warmup = 0.1
 
 
 class ConstantRate(Settings):
     """The same learning rate all the time, after warm-up."""
 
-    kind: Literal["constant"] = "constant"
+    kind: Literal["constant"] = Field(default="constant", description="which course the learning rate takes")
     warmup: Warmup = 0.0
 
 
@@ -287,15 +304,17 @@ class Groups(Settings):
 class Published(Settings):
     """What a paper reports for this row."""
 
-    top1: Fraction
-    source: str
+    top1: Fraction = Field(description="accuracy on the test split, as a fraction")
+    source: str = Field(description="the paper, and where in it the figure stands")
 
 
 class Recipe(Settings):
     """All settings of a training."""
 
     name: str = Field(default="", description="for people; the shipped name or the file's stem if empty")
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
+        default=0, description="of the run: initial weights, order of images, augmentation"
+    )
     epochs: AtLeastOne = Field(description="passes over the natural training set")
     batch_size: AtLeastOne = Field(description="images a stream and step, over all processes")
     accumulate: AtLeastOne = Field(
@@ -317,14 +336,18 @@ class Recipe(Settings):
     split: Literal["test", "validation"] = Field(
         default="test", description="what is evaluated; tune on validation only"
     )
-    groups: Groups = Groups()
-    data: Data
-    augment: Augment
-    network: Network
-    head: Head = LinearHead()
-    method: Annotated[CrossEntropy | HybridSC | HybridPSC, Field(discriminator="kind")]
-    optimizer: SGD
-    schedule: Annotated[StepDecay | CosineDecay | OneCycle | ConstantRate, Field(discriminator="kind")]
+    groups: Groups = Field(default=Groups(), description="which classes are called many-, medium- and few-shot")
+    data: Data = Field(description="which images there are to learn from")
+    augment: Augment = Field(description="random changes of the training images, and the normalisation of all images")
+    network: Network = Field(description="the backbone: images to features")
+    head: Head = Field(default=LinearHead(), description="the classifier: features to logits")
+    method: Annotated[CrossEntropy | HybridSC | HybridPSC, Field(discriminator="kind")] = Field(
+        description="what is minimised"
+    )
+    optimizer: SGD = Field(description="SGD, on all parameters alike")
+    schedule: Annotated[StepDecay | CosineDecay | OneCycle | ConstantRate, Field(discriminator="kind")] = Field(
+        description="of the learning rate, over the training"
+    )
     published: Published | None = Field(default=None, description="the paper's figure for this row")
 
     @model_validator(mode="after")
@@ -399,18 +422,18 @@ def text_of(name: str) -> str:
     except IsADirectoryError as error:
         is_run = (Path(name) / "recipe.yaml").is_file()
         advice = "continue a run with longtail resume" if is_run else "give a YAML file or a shipped recipe"
-        raise ValueError(f"recipe {_shown(name)} is a folder; {advice} (longtail recipes lists all)") from error
+        raise ValueError(f"recipe {mistakes.shown(name)} is a folder; {advice} (longtail recipes lists all)") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"recipe {_shown(name)} is not text in UTF-8") from error
+        raise ValueError(f"recipe {mistakes.shown(name)} is not text in UTF-8") from error
     except OSError as error:
-        raise ValueError(f"recipe {_shown(name)} cannot be read: {error.strerror}") from error
+        raise ValueError(f"recipe {mistakes.shown(name)} cannot be read: {error.strerror}") from error
 
 
 def _unknown_recipe(name: str) -> str:
     of_folder = [each for each in shipped() if name and each.startswith(f"{name.rstrip('/')}/")]
     similar = difflib.get_close_matches(name.removesuffix(".yaml"), shipped(), n=2, cutoff=0.5)
-    hint = f"; did you mean {_either(of_folder or similar)}?" if of_folder or similar else ""
-    return f"unknown recipe {_shown(name)}: neither shipped nor a file{hint} (longtail recipes lists all)"
+    hint = f"; did you mean {mistakes.either(of_folder or similar)}?" if of_folder or similar else ""
+    return f"unknown recipe {mistakes.shown(name)}: neither shipped nor a file{hint} (longtail recipes lists all)"
 
 
 def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -445,7 +468,7 @@ def parse(raw: dict[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        raise ValueError(_explain(error, raw)) from error
+        raise ValueError(mistakes.explain(error, raw, schema=schema(), names=names())) from error
 
 
 def dump(recipe: Recipe) -> str:
@@ -475,134 +498,6 @@ def _assign(raw: dict[str, Any], keys: list[str], value: Any) -> None:
     if block is not raw and keys[-1] == "kind" and block.get("kind") != value:
         block.clear()
     block[keys[-1]] = value
-
-
-# --- what is wrong with a recipe, in words ----------------------------------------------------------------------------
-
-
-def _explain(error: ValidationError, raw: dict[str, Any]) -> str:
-    """The first mistake in words: which setting, what it is, what is allowed; of others only the names."""
-    problems = error.errors(include_url=False)
-    # A setting that was misspelt is missing as well; the spelling is what helps.
-    problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
-    first, *others = dict.fromkeys(_dotted(problem["loc"], raw) for problem in problems)
-    more = f" ({len(others)} more mistake{'s' * (len(others) > 1)}: {', '.join(others)})" if others else ""
-    return _one(first, problems[0]) + more
-
-
-def _one(name: str, problem: ErrorDetails) -> str:
-    location, value = problem["loc"], problem["input"]
-    match problem["type"]:
-        case "extra_forbidden" | "invalid_key":
-            return _unknown_setting(name, location)
-        case "value_error":
-            reason = problem["msg"].removeprefix("Value error, ")
-            return f"{name}: {reason}" if name else reason
-        case "missing" if isinstance(location[-1], str):
-            return f"setting {name} is missing; allowed: {_words(_schema_at(location))}"
-        case "missing":  # the end of a list
-            name, location = name.rpartition(".")[0], location[:-1]
-        case "union_tag_not_found":
-            return f"setting {name}.kind is missing; allowed: {_either(_kinds(location))}"
-        case "union_tag_invalid":
-            return f"{name}.kind is {_shown(value['kind'])}; allowed: {_either(_kinds(location))}"
-        case "finite_number":
-            return f"{name} is {_shown(value)}; it must be finite"
-    return f"{name} is {_shown(value)}; allowed: {_words(_schema_at(location))}"
-
-
-def _unknown_setting(name: str, location: tuple[int | str, ...]) -> str:
-    block, _, last = name.rpartition(".")
-    if name in names():
-        *union, kind = location[:-1]
-        owners = [each for each in _kinds(union) if last in _schema_at([*union, each])["properties"]]
-        return f"setting {name} does not go with {block}.kind {kind}, only with {_either(owners)}"
-    others = [each for each in names() if each != block]
-    same = [each for each in others if each.rpartition(".")[2] == last]
-    similar = same or difflib.get_close_matches(name, others, n=1, cutoff=0.7)
-    if similar:
-        return f"unknown setting {name}; did you mean {_either(similar[:3])}?"
-    if not block:
-        return f"unknown setting {name} (longtail recipes --schema lists all)"
-    return f"unknown setting {name}; allowed in {block}: {', '.join(_schema_at(location[:-1])['properties'])}"
-
-
-def _dotted(location: Sequence[int | str], raw: Any) -> str:
-    """A pydantic location as the user writes it: without the tags of unions."""
-    parts = []
-    for part in location:
-        if isinstance(raw, dict) and part not in raw and part == raw.get("kind"):
-            continue
-        parts.append(str(part))
-        raw = raw.get(part) if isinstance(raw, dict) else None
-    return ".".join(parts)
-
-
-def _schema_at(location: Sequence[int | str]) -> dict[str, Any]:
-    """The JSON schema of what may stand at a pydantic location: names, places in lists, and kinds lead there."""
-    whole = here = schema()
-    for part in location:
-        here = next(inside for option in _options(here, whole) if (inside := _inside(option, part)) is not None)
-    return whole["$defs"][here["$ref"].rpartition("/")[2]] if "$ref" in here else here
-
-
-def _options(here: dict[str, Any], whole: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    if "$ref" in here:
-        here = whole["$defs"][here["$ref"].rpartition("/")[2]]
-    several = here.get("anyOf") or here.get("oneOf")
-    for option in several or ():
-        yield from _options(option, whole)
-    if not several:
-        yield here
-
-
-def _inside(option: dict[str, Any], part: int | str) -> dict[str, Any] | None:
-    if isinstance(part, int):
-        places = option.get("prefixItems", [])
-        return places[part] if part < len(places) else option.get("items")
-    settings = option.get("properties", {})
-    return option if settings.get("kind", {}).get("const") == part else settings.get(part)
-
-
-def _kinds(location: Sequence[int | str]) -> list[str]:
-    return [option["properties"]["kind"]["const"] for option in _options(_schema_at(location), schema())]
-
-
-def _words(allowed: dict[str, Any]) -> str:
-    """A JSON schema for people."""
-    match allowed:
-        case {"enum": values}:
-            return _either(values)
-        case {"const": value}:
-            return str(value)
-        case {"anyOf": options}:
-            return " or ".join(map(_words, options))
-        case {"oneOf": _, "discriminator": {"mapping": kinds}}:
-            return f"a block of settings with kind {_either([*kinds])}"
-        case {"type": "array", "prefixItems": places}:
-            return f"a list of {len(places)} values"
-        case {"type": "integer" | "number" as kind}:
-            bounds = {
-                "minimum": "at least",
-                "exclusiveMinimum": "above",
-                "maximum": "at most",
-                "exclusiveMaximum": "below",
-            }
-            limits = [f"{words} {allowed[key]:,}" for key, words in bounds.items() if key in allowed]
-            noun = "an integer" if kind == "integer" else "a number"
-            return f"{noun}{' of' * limits[0].startswith('at')} {' and '.join(limits)}" if limits else noun
-        case {"type": kind}:
-            return {"null": "null", "boolean": "true or false", "string": "text", "array": "a list of values"}[kind]
-    return "a block of settings"
-
-
-def _either(values: Sequence[str]) -> str:
-    return " or ".join(filter(None, [", ".join(values[:-1]), values[-1]]))
-
-
-def _shown(value: Any) -> str:
-    text = {"None": "null", "True": "true", "False": "false"}.get(repr(value), repr(value))
-    return text if len(text) <= 80 else f"{text[:76]} ..."
 
 
 def names(settings: type[BaseModel] = Recipe, prefix: str = "") -> tuple[str, ...]:

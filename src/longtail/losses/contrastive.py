@@ -114,7 +114,9 @@ def prototypical(
         raise ValueError(f"prototypes are of {classes} class; at least 2 are needed, or there is nothing to push away")
     z = F.normalize(at_least_float32(embeddings), dim=1)
     p = F.normalize(at_least_float32(prototypes).reshape(classes, -1, prototypes.shape[-1]), dim=2)  # (C, M, D)
-    similarity = (z @ p.flatten(0, 1).T / temperature).unflatten(1, p.shape[:2]).logsumexp(2)  # (B, C)
+    similarity = z / temperature @ p.flatten(0, 1).T  # (B, C * M)
+    if p.shape[1] > 1:
+        similarity = similarity.unflatten(1, p.shape[:2]).logsumexp(2)  # (B, C)
     own = labels.long().unsqueeze(1)
     to_own = similarity.gather(1, own).squeeze(1)
     to_others = similarity.scatter(1, own, torch.finfo(z.dtype).min).logsumexp(1)

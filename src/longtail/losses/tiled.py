@@ -53,14 +53,14 @@ class _Tiled(torch.autograd.Function):
     def forward(ctx: Any, z: Tensor, sizes: Tensor, class_sums: Tensor, temperature: float) -> Tensor:
         anchors = sizes > 1
         count = anchors.sum().clamp(min=1)
-        positive = (class_sums - z) / (sizes - 1).clamp(min=1).unsqueeze(1)  # mean of the positives, (B, D)
+        positive = (class_sums - z).div_((sizes - 1).clamp(min=1).unsqueeze(1))  # mean of the positives, (B, D)
         kept = list(_tiles(z, temperature)) if len(z) <= _KEPT else None
         totals = _totals(z, kept or _tiles(z, temperature))
         losses = totals.log() + (1 - (z * positive).sum(1)) / temperature
         if ctx.needs_input_grad[0]:
             gradient = _pushes(z, torch.where(anchors, 1 / totals, 0), kept or _tiles(z, temperature))
-            # A pair of positives pulls from both sides, hence the 2.
-            gradient.sub_(torch.where(anchors.unsqueeze(1), 2 * positive, 0)).div_(temperature * count)
+            # A pair of positives pulls from both sides, hence the 2. In place: at this size B x D is not little.
+            gradient.sub_(positive.masked_fill_(~anchors.unsqueeze(1), 0), alpha=2).div_(temperature * count)
             ctx.save_for_backward(gradient)
         return torch.where(anchors, losses, 0).sum() / count
 
