@@ -314,6 +314,9 @@ def test_mixed_precision_runs_and_its_losses_are_float32(tmp_path, monkeypatch):
     assert kinds == {torch.float32}
     assert matmul == {torch.float32}, "autocast would have made a matrix product of float32 a half-precision one"
     assert all(np.isfinite(record["loss"]) for record in runs.log(tmp_path / "run") if "loss" in record)
+    measured = (tmp_path / "run" / "summary.json").read_bytes()
+    evaluate.evaluate(RunDir.open(tmp_path / "run"), device=torch.device("cpu"))
+    assert (tmp_path / "run" / "summary.json").read_bytes() == measured
 
 
 def test_images_of_several_processes_come_back_in_order(monkeypatch):

@@ -1,7 +1,6 @@
 """Evaluation: weights and a split give predictions, predictions a summary."""
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -48,16 +47,16 @@ def predict(
     settings: recipe.Augment,
     *,
     device: torch.device,
-    autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Float[Tensor, "images classes"]:
-    """Logits of images, from a network in evaluation mode; the network's mode is put back.
+    """Logits of images, from a network in evaluation mode and without autocast; the network's mode is put back.
+
+    Whatever the precision of the training was, the same weights give the same numbers during and after it.
 
     Args:
         classifier: normalised images to logits.
         shown: batches of images.
         settings: how they are normalised.
         device: that predicts.
-        autocast: makes the context in which the network runs.
     Returns: `(n, C)` float32 on the device; in several processes, the images of each, in turn.
     """
     training = classifier.training
@@ -65,8 +64,7 @@ def predict(
     logits, kind = [], next(classifier.parameters()).dtype
     for batch in shown:
         views = augment.normalise(batch.to(device), settings.mean, settings.std).to(kind)
-        with autocast():
-            logits.append(classifier(views.contiguous(memory_format=torch.channels_last)).float())
+        logits.append(classifier(views.contiguous(memory_format=torch.channels_last)).float())
     classifier.train(training)
     return torch.cat(logits)
 

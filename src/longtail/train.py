@@ -164,9 +164,7 @@ def fit(
     shown = evaluate.images(task, settings, fabric.device, rank=fabric.global_rank, world=fabric.world_size)
 
     def measure() -> tuple[np.ndarray, Summary]:
-        part = evaluate.predict(
-            learner.classifier, shown(), settings.augment, device=fabric.device, autocast=fabric.autocast
-        )
+        part = evaluate.predict(learner.classifier, shown(), settings.augment, device=fabric.device)
         logits = evaluate.joined(part, images=len(task.shown), world=fabric.world_size)
         return logits, evaluate.summarise(task, settings, logits)
 
@@ -190,7 +188,7 @@ def fit(
                 display.evaluated(clock, result[1])
                 if logger:
                     logger.write({"step": done, "epoch": clock.epoch, "split": settings.split, **_headline(result[1])})
-            stop = _anywhere(interrupted.is_set()) and not last
+            stop = _anywhere(interrupted.is_set(), fabric.device) and not last
             if first and (measured or stop or time.monotonic() - saved_at > _SECONDS_BETWEEN_CHECKPOINTS):
                 run.write_checkpoint(learner.state(done, seconds + time.monotonic() - began))
                 saved_at = time.monotonic()
@@ -359,14 +357,14 @@ def _means(terms: dict[str, Tensor]) -> dict[str, float]:
     return dict(zip(terms, mean.tolist(), strict=True))
 
 
-def _anywhere(flag: bool) -> bool:
-    """Whether a flag is set in any process; every process must call it."""
-    return bool(processes.gather(torch.tensor([flag])).any()) if processes.several() else flag
+def _anywhere(flag: bool, device: torch.device) -> bool:
+    """Whether a flag is set in any process; every process must call it. Not every backend gathers from the CPU."""
+    return bool(processes.gather(torch.tensor([float(flag)], device=device)).any()) if processes.several() else flag
 
 
 def _check_finite(terms: dict[str, Tensor], clock: Clock) -> None:
     """Stop, in all processes at once, before a loss that is no number ruins the weights."""
-    if not _anywhere(not bool(torch.isfinite(terms["loss"]))):
+    if not _anywhere(not bool(torch.isfinite(terms["loss"])), terms["loss"].device):
         return
     values = ", ".join(f"{name} {value:.4g}" for name, value in _means(terms).items())
     if processes.several() and torch.distributed.get_rank():
