@@ -24,13 +24,17 @@ check: lint docs test  ## All that CI checks.
 
 # CUDA's packages are left out: torch pins them itself, and only where they exist. Nothing newer than held.txt says.
 COMPILE := $(BIN)/pip-compile --quiet --no-header --no-annotate --strip-extras --no-emit-find-links \
-	--no-emit-index-url --constraint requirements/held.txt --output-file -
+	--no-emit-index-url --constraint requirements/held.txt --output-file
 lock: $(VENV)/.dev  ## Pin the newest versions that pyproject.toml and requirements/held.txt allow.
-	$(COMPILE) pyproject.toml | grep -vE '^(nvidia|cuda|triton)' > requirements/run.txt
-	$(COMPILE) --constraint requirements/run.txt --extra dev pyproject.toml | grep -vE '^(nvidia|cuda|triton)' > requirements/dev.txt
+	$(COMPILE) requirements/new.txt pyproject.toml
+	grep -vE '^(nvidia|cuda|triton)' requirements/new.txt > requirements/run.txt
+	rm requirements/new.txt
+	$(COMPILE) requirements/new.txt --constraint requirements/run.txt --extra dev pyproject.toml
+	grep -vE '^(nvidia|cuda|triton)' requirements/new.txt > requirements/dev.txt
+	rm requirements/new.txt
 
 $(VENV)/.run: requirements/run.txt pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
+	test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) || python3 -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements/run.txt
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@

@@ -62,10 +62,13 @@ def test_twenty_steps_have_the_losses_of_one_process(tmp_path, method):
     np.testing.assert_allclose(tables[0]["logits"], tables[1]["logits"], atol=1e-5)
 
 
-def test_kill_and_resume_equals_no_interruption(tmp_path):
-    runs.finish(runs.train_in_command("hybrid-psc", tmp_path / "whole", devices=2))
+@pytest.mark.parametrize("devices", [2, 3])
+def test_kill_and_resume_equals_no_interruption(tmp_path, devices):
+    """Three, because a sum of three numbers depends on their order."""
+    batch = f"batch_size={64 - 64 % devices}"
+    runs.finish(runs.train_in_command("hybrid-psc", tmp_path / "whole", batch, devices=devices))
     script = test_train.crash(tmp_path, step=17, seconds=0.0)
-    killed = runs.train_in_command("hybrid-psc", tmp_path / "cut", script=script, devices=2)
+    killed = runs.train_in_command("hybrid-psc", tmp_path / "cut", batch, script=script, devices=devices)
     runs.finish(killed, code=-signal.SIGKILL)
     state = RunDir.open(tmp_path / "cut").read_checkpoint()
     assert state is not None and state["step"] == 17

@@ -1,9 +1,9 @@
 """Functions for two processes that train together; each process runs the same one."""
 
-import os
 import queue
-import socket
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,16 +21,14 @@ LOSS = {"hybrid-sc": losses.supervised_contrastive, "hybrid-psc": losses.prototy
 
 def together(work: Callable[[int], Any]) -> list[Any]:
     """Run a function of this module in every process, over gloo; what each returned, in rank order."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    meeting = Path(tempfile.mkdtemp()) / "processes"
     context = get_context("spawn")
     answers: Any = context.Queue()
-    started = [context.Process(target=_run, args=(work, rank, port, answers)) for rank in range(WORLD)]
+    started = [context.Process(target=_run, args=(work, rank, meeting, answers)) for rank in range(WORLD)]
     for process in started:
         process.start()
     try:
-        return [answer for _, answer in sorted(answers.get(timeout=60) for _ in started)]
+        return [answer for _, answer in sorted(answers.get(timeout=180) for _ in started)]
     except queue.Empty:
         raise AssertionError("a process failed or waits for the other; see its output") from None
     finally:
@@ -39,10 +37,9 @@ def together(work: Callable[[int], Any]) -> list[Any]:
             process.kill()
 
 
-def _run(work: Callable[[int], Any], rank: int, port: int, answers: Any) -> None:
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+def _run(work: Callable[[int], Any], rank: int, meeting: Path, answers: Any) -> None:
     torch.set_num_threads(1)
-    distributed.init_process_group("gloo", rank=rank, world_size=WORLD)
+    distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=WORLD)
     answer = work(rank)
     # As numpy: tensors would travel through shared memory that dies with this process.
     answers.put((rank, {name: value.detach().numpy() for name, value in answer.items()}))

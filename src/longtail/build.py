@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +35,16 @@ class Task:
     measured: sources.Source
     shown: Int[np.ndarray, " shown"]
     counts: Int[np.ndarray, " classes"]
+
+    def record(self) -> dict[str, Any]:
+        """What a run remembers of its data, and by which another look notices that it has changed."""
+        return {
+            "fingerprint": sources.fingerprint(self.train),
+            "class_names": list(self.class_names),
+            "counts": self.counts.tolist(),
+            "train": self.chosen.tolist(),
+            "validation": self.held.tolist(),
+        }
 
     @property
     def labels(self) -> Int[np.ndarray, " images"]:
@@ -197,14 +208,14 @@ def average(settings: recipe.Recipe, module: nn.Module) -> torch.optim.swa_utils
 def augmentation(settings: recipe.Recipe) -> augment.Augmentation:
     """What is done at random to batches on the device.
 
-    A random resized crop of images that are resized while decoding is done there, not here.
+    A random resized crop of images that are decoded to another size in every step is done there, not here.
     """
     a = settings.augment
     return augment.Augmentation(
         mean=a.mean,
         std=a.std,
         crop_padding=a.crop_padding,
-        resized_crop=a.resized_crop if settings.data.image_size is None else None,
+        resized_crop=a.resized_crop if settings.data.in_memory or settings.data.image_size is None else None,
         flip=a.flip,
         jitter=augment.Jitter(**a.jitter.model_dump()) if a.jitter else None,
         grayscale=a.grayscale,

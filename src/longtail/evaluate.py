@@ -107,6 +107,15 @@ def save(
     run.write_summary(summary, split=split)
 
 
+def check_data(run: RunDir, task: build.Task) -> None:
+    """See that the data is what it was when a run was started.
+
+    Raises: ValueError if it is not.
+    """
+    if run.read_json(run.split) != task.record():
+        raise ValueError(f"the data is not what it was when {run.path} was started: {run.split} differs from it")
+
+
 def evaluate(run: RunDir, *, split: str | None = None, data_root: Path | None = None, device: torch.device) -> Summary:
     """Measure a finished run again, or on another split, and write what comes out into its folder.
 
@@ -122,9 +131,13 @@ def evaluate(run: RunDir, *, split: str | None = None, data_root: Path | None = 
     if data_root is None and (trained := run.read_json(run.environment)["data_root"]):
         data_root = Path(trained)
     task = build.task(settings, split=split, data_root=data_root)
+    check_data(run, task)
     network = build.classifier(settings.network, settings.head, classes=len(task.class_names), fetch=False)
-    network.load_state_dict(weights)
-    network.to(device)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{run.weights} does not fit the network of {run.recipe}; was one of them changed?") from error
+    network.to(device, next(weight.dtype for weight in weights.values() if weight.is_floating_point()))
     network.to(memory_format=cast(Any, torch.channels_last))
     shown = images(task, settings, device)
     logits = predict(network, shown(), settings.augment, device=device).cpu().numpy()

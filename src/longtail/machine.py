@@ -1,5 +1,6 @@
 """The machine: which device and how many processes train, and a record of what they were."""
 
+import ctypes
 import os
 import platform
 import subprocess
@@ -14,6 +15,7 @@ from lightning_fabric import Fabric
 
 import longtail
 
+_LAUNCHED = "LONGTAIL_LAUNCHED_BY"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 Precision = Literal["fp64", "fp32", "bf16", "fp16"]
 
@@ -42,10 +44,40 @@ def runtime(*, device: str = "auto", devices: int = 1, precision: Precision = "f
         raise ValueError(f"devices is {devices}; this machine has {torch.cuda.device_count()} of kind cuda")
     if precision == "fp16" and (device == "cpu" or not (present["cuda"] or present["mps"])):
         raise ValueError("precision is fp16, which does not run on cpu; allowed there: bf16, fp32, fp64")
+    if precision == "fp64" and (device == "mps" or (device == "auto" and present["mps"])):
+        raise ValueError("precision is fp64, which does not run on mps; allowed there: bf16, fp16, fp32")
     kinds: dict[Precision, Literal["64-true", "32-true", "bf16-mixed", "16-mixed"]]
     kinds = {"fp64": "64-true", "fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
     strategy = "ddp" if devices > 1 else "auto"
     return Fabric(accelerator=device, devices=devices, strategy=strategy, precision=kinds[precision])
+
+
+def launch(fabric: Fabric) -> None:
+    """Start the other processes, if there are to be any.
+
+    Raises: ValueError if this program has started some before: they run the whole program again, and have ended.
+    """
+    if fabric.world_size > 1:
+        if os.environ.get(_LAUNCHED) == str(os.getpid()):
+            raise ValueError("devices is above 1 for the second time in one program; start a program for each training")
+        os.environ[_LAUNCHED] = str(os.getpid())
+    fabric.launch()
+
+
+def keep_memory() -> bool:
+    """Let the C library keep memory that was freed, for the next step, until this program ends.
+
+    glibc takes every tensor above 32 MiB from the operating system and gives it back at once. Each page of it is then
+    cleared again in the next step, which can take four fifths of the time of a training on a CPU
+    (`benchmarks/throughput.md`). Other C libraries are left as they are.
+
+    Returns: whether something was changed.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    most_mappings, trim_threshold = -4, -1  # M_MMAP_MAX and M_TRIM_THRESHOLD in malloc.h
+    library = ctypes.CDLL(None)
+    return bool(library.mallopt(most_mappings, 0) and library.mallopt(trim_threshold, -1))
 
 
 def now() -> str:

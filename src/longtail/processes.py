@@ -44,6 +44,13 @@ class _Gather(torch.autograd.Function):
         return total.split(ctx.rows)[distributed.get_rank()]
 
 
+def share_buffers(module: nn.Module) -> None:
+    """Give every process the buffers of the first, such as running statistics; every process must call it."""
+    if several():
+        for buffer in module.buffers():
+            distributed.broadcast(buffer, src=0)
+
+
 class SharedBatchNorm(nn.BatchNorm2d):
     """Batch normalisation over the images of all processes, on any device.
 
@@ -78,7 +85,9 @@ class SharedBatchNorm(nn.BatchNorm2d):
 
 
 def share_batchnorm(module: nn.Module, device: torch.device) -> nn.Module:
-    """Replace every batch normalisation by one over all processes; parameters and buffers stay the same tensors.
+    """Replace PyTorch's batch normalisations by ones over all processes; parameters and buffers stay the same tensors.
+
+    On a CPU, layers that a library derives from them (some of timm's models have such) are left as they are.
 
     Args:
         module: changed in place, and returned (a lone normalisation is replaced).

@@ -1,5 +1,6 @@
 """Training: the loop, written out, from a recipe to a filled run folder."""
 
+import os
 import signal
 import sys
 import threading
@@ -17,7 +18,7 @@ from torch import Tensor
 
 import longtail
 from longtail import build, evaluate, machine, methods, processes, progress, recipe
-from longtail.data import augment, batches, sources
+from longtail.data import augment, batches
 from longtail.metrics import Summary
 from longtail.networks import ImageClassifier
 from longtail.networks import parameters_in_millions as millions
@@ -58,11 +59,13 @@ def train(
     if fabric.global_rank == 0:
         run.check_free()
     task = build.task(settings, data_root=data_root, download=download)
-    _plan(settings, task, build.method(settings, classes=len(task.class_names)), fabric)
-    # All that can be wrong has been found by now: a mistake leaves no folder behind.
+    method = build.method(settings, classes=len(task.class_names))
+    _plan(settings, task, method, fabric)
+    _try(method.classifier, settings, task)
+    # What a user may have got wrong has been found by now: such a mistake leaves no folder behind.
     if fabric.global_rank == 0:
         run.make()
-        run.write_json(run.split, _split(task))
+        run.write_json(run.split, task.record())
         where = {"data_root": str(data_root.resolve()) if data_root else None, "device": device, "devices": devices}
         run.write_json(run.environment, {**where, "started": machine.now(), "resumed": [], **machine.describe()})
         run.write_recipe(recipe.dump(settings))
@@ -99,8 +102,13 @@ def resume(
         precision=settings.precision,
     )
     task = build.task(settings, data_root=data_root)
-    if run.read_json(run.split) != _split(task):
-        raise ValueError(f"the data is not what it was when {path} was started: {run.split} differs from it")
+    evaluate.check_data(run, task)
+    _plan(settings, task, build.method(settings, classes=len(task.class_names), fetch=False), fabric)
+    saved = run.read_checkpoint()
+    if saved is not None and saved["recipe"] != recipe.dump(settings):
+        raise ValueError(f"{run.recipe} was changed since {path} was started; train anew to use other settings")
+    if fabric.world_size == 1:
+        torch.set_num_threads(environment["threads"])  # another number would round differently
     if fabric.global_rank == 0:
         environment["resumed"].append(machine.now())
         run.write_json(run.environment, environment)
@@ -108,10 +116,17 @@ def resume(
 
 
 def _launch(fabric: Fabric, settings: Recipe, task: build.Task, run: RunDir, console: Console | None) -> Summary:
-    fabric.launch()
+    console = console or Console(stderr=True)
+    machine.launch(fabric)
+    if fabric.device.type == "cpu":
+        machine.keep_memory()
     try:
         with _interruptions() as interrupted:
-            summary = fit(fabric, settings, task, run, interrupted=interrupted, console=console or Console(stderr=True))
+            summary = fit(fabric, settings, task, run, interrupted=interrupted, console=console)
+    except (Exception, KeyboardInterrupt) as error:
+        if fabric.world_size > 1:
+            _end_together(error, fabric, run, console)
+        raise
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
@@ -120,6 +135,36 @@ def _launch(fabric: Fabric, settings: Recipe, task: build.Task, run: RunDir, con
     if summary is None:
         raise KeyboardInterrupt
     return summary
+
+
+def _end_together(error: BaseException, fabric: Fabric, run: RunDir, console: Console) -> None:
+    """After an error in one of several processes, let one line say so: the others only notice that it is gone."""
+    ours = isinstance(error, (ValueError, OSError))
+    if fabric.global_rank:
+        if ours:
+            console.print(f"process {fabric.global_rank}: {error}", highlight=False, markup=False, soft_wrap=True)
+        os._exit(1)  # at once: leaving in order would wait for the others
+    if isinstance(error, RuntimeError):
+        raise ValueError(
+            f"another process has stopped, or cannot be reached; the last saved state is in {run.path} ({error})"
+        ) from error
+
+
+def _try(classifier: ImageClassifier, settings: Recipe, task: build.Task) -> None:
+    """See that the network takes the images, with two of them."""
+    pixels = batches.stack(task.train, task.chosen[:2], size=settings.data.image_size)
+    try:
+        evaluate.predict(classifier, [pixels], settings.augment, device=torch.device("cpu"))
+    except Exception as error:  # a network may fail in any way when images are too small for it, or of a fixed size
+        _, _, height, width = pixels.shape
+        raise ValueError(
+            f"network {_name(settings)} cannot take images of {width} x {height} pixels ({error}); "
+            "choose another network, or data.image_size"
+        ) from error
+
+
+def _name(settings: Recipe) -> str:
+    return settings.network.name if isinstance(settings.network, recipe.Timm) else settings.network.kind
 
 
 def _plan(settings: Recipe, task: build.Task, method: methods.Method, fabric: Fabric) -> batches.Plan:
@@ -164,6 +209,7 @@ def fit(
     shown = evaluate.images(task, settings, fabric.device, rank=fabric.global_rank, world=fabric.world_size)
 
     def measure() -> tuple[np.ndarray, Summary]:
+        processes.share_buffers(learner.classifier)
         part = evaluate.predict(learner.classifier, shown(), settings.augment, device=fabric.device)
         logits = evaluate.joined(part, images=len(task.shown), world=fabric.world_size)
         return logits, evaluate.summarise(task, settings, logits)
@@ -194,6 +240,8 @@ def fit(
                 saved_at = time.monotonic()
             if stop:
                 fabric.barrier()
+                if logger:
+                    logger.close()
                 return None
     # No result yet: the run was interrupted after its last step.
     logits, summary = result or measure()
@@ -201,16 +249,17 @@ def fit(
         run.write_weights(learner.classifier.state_dict())
         run.write_json(run.model, _model(settings, task))
         evaluate.save(run, task, logits, summary)
+    if logger:
+        logger.close()
     fabric.barrier()
     return summary
 
 
 def _announcement(settings: Recipe, task: build.Task, learner: "_Learner", plan: batches.Plan, clock: Clock) -> str:
     """What is about to happen, in one line."""
-    network = settings.network.name if isinstance(settings.network, recipe.Timm) else settings.network.kind
     return (
         f"{settings.name}: {len(task.chosen):,} images of {len(task.counts)} classes, {task.counts.max():,} to "
-        f"{task.counts.min():,} a class; {network}, {millions(learner.classifier):.2f} M parameters; "
+        f"{task.counts.min():,} a class; {_name(settings)}, {millions(learner.classifier):.2f} M parameters; "
         f"{settings.epochs} epoch{'s' * (settings.epochs > 1)} of {plan.steps_per_epoch} steps"
         + (f"; going on after step {clock.step:,} of {clock.steps:,}" if clock.step else "")
     )
@@ -252,6 +301,19 @@ class _Learner:
         if self.average is not None:
             self.average.to(fabric.device, next(self.method.parameters()).dtype)
         self.augmentation = build.augmentation(settings)
+        self.settled = not processes.several()
+
+    def _settle(self, views: tuple[batches.Batch, ...], clock: Clock) -> None:
+        """Run once for nothing, so that a resumed training adds gradients in the order of an uninterrupted one.
+
+        Data-parallel training sorts its buckets after its first backward pass, and sums of more than two numbers
+        depend on the order.
+        """
+        before = {name: value.clone() for name, value in self.method.state_dict().items()}
+        self.fabric.backward(self.wrapped(views, clock).loss)
+        self.optimizer.zero_grad()
+        self.method.load_state_dict(before)
+        self.settled = True
 
     @property
     def classifier(self) -> ImageClassifier:
@@ -263,6 +325,9 @@ class _Learner:
     ) -> dict[str, Tensor]:
         """Take one optimiser step; the loss and its terms on this process, their mean over micro-batches."""
         settings, fabric = self.settings, self.fabric
+        if not self.settled:
+            views = _augmented(micro_batches[0], plan.shares()[0], self.augmentation, plan, clock.step, fabric.device)
+            self._settle(views, clock)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         # Layers that draw at random (dropout, stochastic depth) get their chance from the step, not from the past.
@@ -289,6 +354,7 @@ class _Learner:
         return {
             "step": step,
             "seconds": seconds,
+            "recipe": recipe.dump(self.settings),
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state_dict() if self.average is not None else None,
@@ -343,6 +409,10 @@ class _Logger:
 
             self.writer = SummaryWriter(str(run.tensorboard), purge_step=start + 1)
 
+    def close(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
+
     def write(self, record: dict[str, Any]) -> None:
         self.run.log(record)
         for name, value in record.items():
@@ -371,7 +441,8 @@ def _check_finite(terms: dict[str, Tensor], clock: Clock) -> None:
         sys.exit(0)
     raise ValueError(
         f"the loss is not finite at step {clock.step + 1} (epoch {clock.epoch + 1}): {values}; "
-        "the last saved state is kept. Try a lower optimizer.lr, a longer schedule.warmup, clip, or precision fp32"
+        "the last saved state is kept. Start again with a lower optimizer.lr, a longer schedule.warmup, clip, or "
+        "precision fp32"
     )
 
 
@@ -410,16 +481,6 @@ def _headline(summary: Summary) -> dict[str, float | None]:
         "nll",
     )
     return {name: getattr(summary, name) for name in names}
-
-
-def _split(task: build.Task) -> dict[str, Any]:
-    return {
-        "fingerprint": sources.fingerprint(task.train),
-        "class_names": list(task.class_names),
-        "counts": task.counts.tolist(),
-        "train": task.chosen.tolist(),
-        "validation": task.held.tolist(),
-    }
 
 
 def _model(settings: Recipe, task: build.Task) -> dict[str, Any]:

@@ -64,9 +64,9 @@ def test_a_hybrid_weighs_contrast_against_cross_entropy(kind, epoch, alpha):
     step = method(given, HALF._replace(epoch=epoch))
     embeddings, labels, logits = parts(method, given)
     if isinstance(method, methods.HybridPSC):
-        contrast = prototypical(embeddings, labels, method.prototypes, temperature=0.1)
+        contrast = prototypical(embeddings, labels, method.prototypes, temperature=method.temperature)
     else:
-        contrast = supervised_contrastive(embeddings, labels, temperature=0.1)
+        contrast = supervised_contrastive(embeddings, labels, temperature=method.temperature)
     cross_entropy = F.cross_entropy(logits, given[1].labels)
     torch.testing.assert_close(step.loss, alpha * contrast + (1 - alpha) * cross_entropy)
     torch.testing.assert_close(step.terms["contrast"], contrast)

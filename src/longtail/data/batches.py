@@ -25,7 +25,7 @@ Rows = tuple[Int[np.ndarray, " batch"], ...]
 K = TypeVar("K")
 V = TypeVar("V")
 
-# What chance is used for. Part of every key, so that no two uses share their random numbers.
+# What chance is used for in a training. Part of every key, so that no two uses share their random numbers.
 ORDER, AUGMENT, DECODE, NETWORK = range(4)
 
 

@@ -63,6 +63,8 @@ def _classes(
     With the sum, an embedding's similarities to all its positives are one dot product: no B x B mask is needed.
     """
     _, index, sizes = labels.unique(return_inverse=True, return_counts=True)
+    if z.device.type == "mps":  # which has no segments
+        return sizes[index], z.new_zeros(len(sizes), z.shape[1]).index_add_(0, index, z)[index]
     # Summed in sorted order, not with atomic additions, so that repeating it gives the same bits.
     together = index.argsort(stable=True)
     sums = torch.segment_reduce(z[together], "sum", lengths=sizes, axis=0) if len(z) else z

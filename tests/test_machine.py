@@ -1,0 +1,44 @@
+"""What is asked of the machine."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from longtail import machine
+
+FAULTS = """
+import resource, torch
+from longtail import machine
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(2**24)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults()
+given_back = faults()
+kept = machine.keep_memory()
+faults()
+print(int(kept), given_back, faults())
+"""
+
+
+def test_memory_is_kept_for_the_next_step():
+    """Without it a tensor of 64 MiB is cleared page by page each time."""
+    said = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True).stdout
+    kept, given_back, again = map(int, said.split())
+    assert not kept or again < given_back / 10
+
+
+def test_absent_devices_are_named():
+    for device, reason in (("cuda", "not present"), ("tpu", "unknown")):
+        if device == "cuda" and torch.cuda.is_available():
+            continue
+        with pytest.raises(ValueError, match=f"'{device}' is {reason}.*; allowed here: auto, cpu"):
+            machine.runtime(device=device)
+    with pytest.raises(ValueError, match="devices is 0"):
+        machine.runtime(device="cpu", devices=0)
+    with pytest.raises(ValueError, match="precision is fp16, which does not run on cpu"):
+        machine.runtime(device="cpu", precision="fp16")
