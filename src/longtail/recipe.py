@@ -422,9 +422,9 @@ def text_of(name: str) -> str:
     except IsADirectoryError as error:
         is_run = (Path(name) / "recipe.yaml").is_file()
         advice = "continue a run with longtail resume" if is_run else "give a YAML file or a shipped recipe"
-        raise ValueError(f"recipe {mistakes.shown(name)} is a folder; {advice} (longtail recipes lists all)") from error
+        raise ValueError(f"recipe {name!r} is a folder; {advice} (longtail recipes lists all)") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"recipe {mistakes.shown(name)} is not text in UTF-8") from error
+        raise ValueError(f"recipe {name!r} is not text in UTF-8") from error
     except OSError as error:
         raise ValueError(f"recipe {mistakes.shown(name)} cannot be read: {error.strerror}") from error
 
