@@ -1,5 +1,7 @@
 """What crosses between the processes of one training: joined tensors, shared batch statistics."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Shaped
 from timm.layers.norm_act import convert_sync_batchnorm
@@ -69,19 +71,44 @@ class SharedBatchNorm(nn.BatchNorm2d):
         assert self.momentum is not None, "a cumulative average of statistics is not supported"
         # Half precision is too coarse for statistics.
         x = input.to(torch.promote_types(input.dtype, torch.float32))
-        # Means and variances, not sums of squares: those lose digits where the mean is large.
-        local = torch.stack([x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)])  # (2, C)
-        means, variances = gather(local.unsqueeze(0)).unbind(1)  # (world, C) each
-        mean = means.mean(0)
-        variance = variances.mean(0) + means.var(0, correction=0)
         with torch.no_grad():
+            # Means and variances, not sums of squares: those lose digits where the mean is large.
+            variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)
+            variances, means = gather(torch.stack([variance, mean]).unsqueeze(0)).unbind(1)  # (world, C) each
+            mean = means.mean(0)
+            variance = variances.mean(0) + means.var(0, correction=0)
             n = len(means) * x.numel() / x.shape[1]
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * (n / (n - 1)), self.momentum)
             self.num_batches_tracked.add_(1)
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        shift = self.bias - mean * scale
-        return torch.addcmul(shift.view(-1, 1, 1), x, scale.view(-1, 1, 1)).to(input.dtype)
+        return _Normalise.apply(x, self.weight, self.bias, mean, variance, self.eps).to(input.dtype)
+
+
+class _Normalise(torch.autograd.Function):
+    """Normalisation by statistics that come from the images themselves, of all processes."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps: float
+    ) -> Tensor:
+        ctx.save_for_backward(x, weight, mean, torch.rsqrt(variance + eps))
+        ctx.eps = eps
+        return torch.batch_norm(x, weight, bias, mean, variance, False, 0.0, eps, False)
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
+        (slope,), (x, weight, mean, inverse) = outer, ctx.saved_tensors
+        _, to_weight, to_bias = torch.ops.aten.native_batch_norm_backward(
+            slope, x, weight, None, None, mean, inverse, True, ctx.eps, [False, True, True]
+        )
+        totals = torch.stack([to_bias, to_weight])
+        distributed.all_reduce(totals)
+        # Averages over the images of all processes: what moving the shared mean and variance takes from each slope.
+        by_bias, by_weight = totals / (distributed.get_world_size() * x.numel() / x.shape[1])
+        scale = weight * inverse
+        constant, linear = scale * (mean * inverse * by_weight - by_bias), -scale * inverse * by_weight
+        to_x = (slope * scale.view(-1, 1, 1)).addcmul_(x, linear.view(-1, 1, 1)).add_(constant.view(-1, 1, 1))
+        return to_x, to_weight, to_bias, None, None, None
 
 
 def share_batchnorm(module: nn.Module, device: torch.device) -> nn.Module:
