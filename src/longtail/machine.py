@@ -68,7 +68,7 @@ def keep_memory() -> bool:
     """Let the C library keep memory that was freed, for the next step, until this program ends.
 
     glibc takes every tensor above 32 MiB from the operating system and gives it back at once. Each page of it is then
-    cleared again in the next step, which can take four fifths of the time of a training on a CPU
+    cleared again in the next step, which can take more than half of the time of a training on a CPU
     (`benchmarks/throughput.md`). Other C libraries are left as they are.
 
     Returns: whether something was changed.
