@@ -57,6 +57,15 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:76]} ..."
 
 
+def one_line(error: BaseException) -> str:
+    r"""What an error says, without its line breaks.
+
+    >>> one_line(ValueError("a\n  b"))
+    'a b'
+    """
+    return " ".join(str(error).split())
+
+
 def _one(name: str, problem: ErrorDetails, schema: dict[str, Any], names: Sequence[str]) -> str:
     location, value = problem["loc"], problem["input"]
     match problem["type"]:

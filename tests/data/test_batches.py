@@ -8,32 +8,25 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 from torch import Tensor
-from torchvision.transforms import v2
 
 from longtail.data.batches import (
     Batch,
     Plan,
     Sampling,
     Stream,
-    centre_crop,
     decoded,
     in_memory,
     in_order,
     order,
-    pixels_of,
-    random_crop,
     stack,
 )
 from longtail.data.sources import Source
@@ -162,9 +155,9 @@ def test_plan_errors_name_the_value_and_what_is_allowed() -> None:
 # --- batches ----------------------------------------------------------------------------------------------------------
 
 
-def _image(sizes: tuple[tuple[int, int], ...], labels: np.ndarray, index: int) -> Image.Image:
+def _image(sizes: tuple[tuple[int, int], ...], labels: np.ndarray, index: int) -> np.ndarray:
     height, width = sizes[index % len(sizes)]
-    return Image.fromarray(picture(int(labels[index]), seed=index, height=height, width=width))
+    return picture(int(labels[index]), seed=index, height=height, width=width)
 
 
 def source_of(*sizes: tuple[int, int], labels: np.ndarray = LONG_TAIL) -> Source:
@@ -271,8 +264,8 @@ def test_views_streams_steps_and_seeds_differ() -> None:
 def test_labels_match_images() -> None:
     labels = np.arange(12) % 4
 
-    def colour(i: int) -> Image.Image:
-        return Image.new("RGB", (9 + i, 21 - i), (20 * i, 50 * (i % 4), 7))
+    def colour(i: int) -> np.ndarray:
+        return np.full((21 - i, 9 + i, 3), (20 * i, 50 * (i % 4), 7), np.uint8)
 
     plan = Plan(labels, DUAL, 12, seed=0)
     for area in (None, (0.1, 1.0)):
@@ -350,7 +343,7 @@ def test_errors_in_workers_are_one_line(workers: int) -> None:
         decode(plan, MIXED, workers=workers)
     assert str(error.value).endswith("; set data.image_size") and "\n" not in str(error.value)
 
-    def broken(index: int) -> Image.Image:
+    def broken(index: int) -> np.ndarray:
         if index == 30:
             raise ValueError("file 30 cannot be decoded")
         return SAME.image(index)
@@ -362,110 +355,6 @@ def test_errors_in_workers_are_one_line(workers: int) -> None:
         assert str(error.value) == "file 30 cannot be decoded"
         assert "in broken" in error.value.__notes__[0]  # who looks for a bug sees where it happened
     assert not children()
-
-
-# --- crops ------------------------------------------------------------------------------------------------------------
-
-
-def smooth(width: int, height: int, seed: int = 0) -> Image.Image:
-    """Coarse noise made large: as a photograph, neighbouring pixels are alike."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
-    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
-
-
-def distance(a: Image.Image, b: Image.Image) -> np.ndarray:
-    assert a.size == b.size
-    return np.abs(np.asarray(a).astype(int) - np.asarray(b).astype(int))
-
-
-def test_pixels_of_has_the_colours_first() -> None:
-    image = smooth(5, 4)
-    pixels = pixels_of(image)
-    assert pixels.shape == (3, 4, 5)
-    assert tuple(pixels[:, 3, 1].tolist()) == image.getpixel((1, 3))
-
-
-@pytest.mark.parametrize(("width", "height"), [(512, 512), (256, 512), (768, 256)])
-def test_centre_crop_is_torchvisions_where_the_grid_is(width: int, height: int) -> None:
-    # Where torchvision need not round (a shorter side of 256 pixels, an even rest), only rounding of colours differs.
-    image = smooth(width, height)
-    expected = v2.Compose([v2.Resize(256), v2.CenterCrop(224)])(image)
-    assert distance(centre_crop(image, 224), expected).max() <= 1
-
-
-@pytest.mark.parametrize(("width", "height"), [(300, 211), (97, 640), (333, 333), (50, 50), (31, 30), (8, 400)])
-@pytest.mark.parametrize("size", [224, 32, 33])
-def test_centre_crop_is_within_a_pixel_of_torchvisions(width: int, height: int, size: int) -> None:
-    # torchvision rounds the resized sides and the corner to whole pixels. The image is its own coordinates, so that the
-    # results tell where each of their pixels comes from.
-    scale = min(width, height) / (size * 8 / 7)
-    rows, columns = np.mgrid[:height, :width].astype(np.float32)
-    for coordinates in (rows, columns):
-        image = Image.fromarray(coordinates)
-        expected = v2.Compose([v2.Resize(round(size * 8 / 7)), v2.CenterCrop(size)])(image)
-        shift = np.abs(np.asarray(centre_crop(image, size)) - np.asarray(expected)) / scale
-        assert shift.max() <= 1, shift.max()
-
-
-def test_centre_crop_takes_the_centre_and_none_changes_nothing() -> None:
-    image = smooth(41, 60)
-    assert centre_crop(image, None) is image
-    mirrored = image.transpose(Image.Transpose.ROTATE_180)
-    back = centre_crop(mirrored, 16).transpose(Image.Transpose.ROTATE_180)
-    assert distance(back, centre_crop(image, 16)).max() <= 1
-    assert centre_crop(Image.new("RGB", (1, 1), (1, 2, 3)), 16).getpixel((0, 0)) == (1, 2, 3)
-
-
-def boxes(image: Image.Image, area: tuple[float, float], n: int, size: int = 8) -> Iterator[tuple[int, int, int, int]]:
-    """Rectangles that were cut out, each checked to be what Pillow's crop and resize make of it."""
-    whole = Image.Image.crop
-    for seed in range(n):
-        with mock.patch.object(Image.Image, "crop", autospec=True, side_effect=whole) as crop:
-            shown = random_crop(image, size, area, np.random.default_rng(seed))
-        [call] = crop.call_args_list
-        left, top, right, bottom = call.args[1]
-        box = int(left), int(top), int(right), int(bottom)
-        assert distance(shown, whole(image, box).resize((size, size), Image.Resampling.BILINEAR)).max() == 0
-        yield box
-
-
-@pytest.mark.parametrize(("width", "height"), [(64, 64), (90, 50), (40, 70)])
-@pytest.mark.parametrize("area", [(0.08, 1.0), (0.5, 0.6), (1.0, 1.0)])
-def test_random_crop_stays_within_image_area_and_aspect(width: int, height: int, area: tuple[float, float]) -> None:
-    image = smooth(width, height)
-    for left, top, right, bottom in boxes(image, area, 100):
-        assert 0 <= left < right <= width and 0 <= top < bottom <= height
-        w, h = right - left, bottom - top
-        whole = (w, h) in ((width, height), (min(width, round(h * 4 / 3)), min(height, round(w * 4 / 3))))
-        # Sides are rounded to whole pixels, hence the half.
-        assert (w - 0.5) / (h + 0.5) <= 4 / 3 and (w + 0.5) / (h - 0.5) >= 3 / 4
-        assert whole or (w - 0.5) * (h - 0.5) <= area[1] * width * height
-        assert whole or (w + 0.5) * (h + 0.5) >= area[0] * width * height
-
-
-@pytest.mark.parametrize(
-    ("width", "height", "expected"),
-    [(10, 100, (0, 43, 10, 56)), (100, 10, (43, 0, 56, 10)), (20, 20, (0, 0, 20, 20))],
-)
-def test_random_crop_falls_back_to_the_centre(width: int, height: int, expected: tuple[int, int, int, int]) -> None:
-    # No rectangle of these images has such an area, or as good as none: torchvision's answer is the same.
-    area = (0.9, 1.0) if width != height else (1.5, 2.0)
-    assert set(boxes(smooth(width, height), area, 20)) == {expected}
-    top, left, h, w = v2.RandomResizedCrop(8, area).make_params([smooth(width, height)]).values()
-    assert (left, top, left + w, top + h) == expected
-
-
-def test_random_crop_is_distributed_as_torchvisions() -> None:
-    image, area, n = smooth(60, 45), (0.2, 0.9), 1500
-    ours = np.array(list(boxes(image, area, n)), float)
-    torch.manual_seed(0)
-    transform = v2.RandomResizedCrop(8, area)
-    drawn = [transform.make_params([image]) for _ in range(n)]
-    theirs = np.array([[p["left"], p["top"], p["left"] + p["width"], p["top"] + p["height"]] for p in drawn], float)
-    # Five standard errors of a difference of means, for the corners, their squares and products.
-    for a, b in ((ours, theirs), (ours**2, theirs**2), (ours[:, :1] * ours, theirs[:, :1] * theirs)):
-        error = np.sqrt((a.var(0) + b.var(0)) / n)
-        assert (np.abs(a.mean(0) - b.mean(0)) <= 5 * error).all()
 
 
 # --- interruptions ----------------------------------------------------------------------------------------------------
@@ -507,9 +396,8 @@ def test_workers_obey_the_process_that_trains() -> None:
     # multiprocessing ends daemons by SIGTERM and waits for them: if they ignored it, a program with a bug would hang.
     code = """
 import numpy as np
-from PIL import Image
 from longtail.data import batches, sources
-source = sources.Source(np.zeros(64, int), ("a",), lambda i: Image.new("RGB", (8, 8)), [""] * 64)
+source = sources.Source(np.zeros(64, int), ("a",), lambda i: np.zeros((8, 8, 3), np.uint8), [""] * 64)
 plan = batches.Plan(source.labels, (batches.Stream("instance"),), 2, seed=0)
 steps = batches.decoded(
     plan, source, np.arange(64), size=None, area=None, workers=2, pin_memory=False, start=0, stop=1000

@@ -14,11 +14,11 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from longtail.data.sources import Source
+from longtail.data.crops import centre_crop, channels_first, random_crop
+from longtail.data.source import Source
 
 Sampling = Literal["instance", "balanced"]
 Rows = tuple[Int[np.ndarray, " batch"], ...]
@@ -215,7 +215,7 @@ def _decode(
             for b, (key, i) in enumerate(zip(keys, indices[images], strict=True)):
                 image, rng = source.image(int(i)), np.random.default_rng(key)
                 for view in shown[:, b]:
-                    view.copy_(pixels_of(random_crop(image, size, area, rng)))
+                    view.copy_(channels_first(random_crop(image, size, area, rng)))
         else:
             shown = stack(source, indices[images], size=size).expand(stream.views, -1, -1, -1, -1)
         batches.append(Batch(shown, torch.from_numpy(plan.labels[images])))
@@ -326,7 +326,7 @@ def stack(source: Source, indices: Int[np.ndarray, " images"], *, size: int | No
         size: side in pixels for a centre crop; `None` takes images as they are.
     Raises: ValueError if the images differ in size and `size` is `None`.
     """
-    images = (pixels_of(centre_crop(source.image(int(i)), size)) for i in indices)
+    images = (channels_first(centre_crop(source.image(int(i)), size)) for i in indices)
     first = next(images)
     stacked = first.new_empty(len(indices), *first.shape)
     for n, image in enumerate(chain([first], images)):
@@ -354,43 +354,3 @@ def in_order(
     """
     rows = (indices[first : first + batch] for first in range(0, len(indices), batch))
     yield from _by_workers(partial(stack, source, size=size), rows, workers=workers)
-
-
-def pixels_of(image: Image.Image) -> UInt8[Tensor, "3 h w"]:
-    """An RGB image as an array with the colours first."""
-    return torch.from_numpy(np.asarray(image).transpose(2, 0, 1).copy())
-
-
-def centre_crop(image: Image.Image, size: int | None) -> Image.Image:
-    """Resize the shorter side to 8/7 of `size` and cut out the middle (256 and 224 pixels); `None` changes nothing."""
-    if size is None:
-        return image
-    scale = min(image.size) / (size * 8 / 7)
-    half = size * scale / 2
-    x, y = image.width / 2, image.height / 2
-    return image.resize((size, size), Image.Resampling.BILINEAR, box=(x - half, y - half, x + half, y + half))
-
-
-def random_crop(image: Image.Image, size: int, area: tuple[float, float], rng: np.random.Generator) -> Image.Image:
-    """Cut out a random rectangle and resize it to a square.
-
-    Args:
-        image: of any size.
-        size: side of the result in pixels.
-        area: smallest and largest share of the image's area.
-        rng: where chance comes from.
-    Source: Szegedy et al. 2015, arXiv:1409.4842: aspect ratio between 3/4 and 4/3, ten tries, then the whole image's
-        centre, as torchvision does.
-    """
-    w, h = image.size
-    for _ in range(10):
-        share, ratio = rng.uniform(*area), np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)))
-        width, height = round(np.sqrt(w * h * share * ratio)), round(np.sqrt(w * h * share / ratio))
-        if 0 < width <= w and 0 < height <= h:
-            x, y = rng.integers(w - width + 1), rng.integers(h - height + 1)
-            break
-    else:
-        width, height = min(w, round(h * 4 / 3)), min(h, round(w * 4 / 3))
-        x, y = (w - width) // 2, (h - height) // 2
-    # Not resize(box=...): it lets pixels outside of the rectangle into its edges, unlike torchvision.
-    return image.crop((x, y, x + width, y + height)).resize((size, size), Image.Resampling.BILINEAR)

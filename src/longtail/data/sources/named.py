@@ -1,47 +1,26 @@
-"""Sources: where labelled images come from, and how one is decoded."""
+"""Data sets by name: digits, CIFAR, iNaturalist 2018."""
 
-import hashlib
 import http.client
-import io
 import json
 import os
 import re
-import struct
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
-from itertools import accumulate
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow
-import pyarrow.parquet
-from jaxtyping import Int
-from PIL import Image, UnidentifiedImageError
+
+from longtail import mistakes
+from longtail.data.decoding import decode
+from longtail.data.source import Pixels, Source
+from longtail.data.sources.hub import class_names_of, open_parquet, read_parquet
 
 Name = Literal["digits", "cifar10", "cifar100", "inaturalist2018"]
 Split = Literal["train", "test"]
 
 NAMES: tuple[Name, ...] = get_args(Name)
-
-
-@dataclass(frozen=True)
-class Source:
-    """A split of a data set: labels at hand, images decoded one by one when asked for.
-
-    Args:
-        labels: `(N,)`, in `[0, C)`.
-        class_names: C names.
-        image: decodes image `i`, in `[0, N)`, to RGB.
-        ids: N names by which a person finds an image again.
-    """
-
-    labels: Int[np.ndarray, " images"]
-    class_names: tuple[str, ...]
-    image: Callable[[int], Image.Image]
-    ids: Sequence[str]
 
 
 def load(name: Name, split: Split, *, data_root: Path | None = None, download: bool = False) -> Source:
@@ -58,8 +37,8 @@ def load(name: Name, split: Split, *, data_root: Path | None = None, download: b
         if the data is not found.
 
     >>> source = load("digits", "test")
-    >>> len(source.labels), source.image(0).size
-    (500, (16, 16))
+    >>> len(source.labels), source.image(0).shape
+    (500, (16, 16, 3))
     """
     match name:
         case "digits":
@@ -107,8 +86,8 @@ def _digits(split: Split) -> Source:
     return Source(labels[chosen], names, partial(_grey, pixels), [f"digits/{i}" for i in chosen])
 
 
-def _grey(pixels: np.ndarray, index: int) -> Image.Image:
-    return Image.fromarray(pixels[index]).convert("RGB")
+def _grey(pixels: np.ndarray, index: int) -> Pixels:
+    return pixels[index, :, :, None].repeat(3, axis=2)
 
 
 # --- CIFAR: the Hub's parquet files, or the official archives ---------------------------------------------------------
@@ -160,9 +139,9 @@ def _parquet_files(name: str, split: Split, places: Sequence[Path]) -> tuple[lis
 
 def _is_of(file: Path, name: str) -> bool:
     """Tell a data set from others where a root folder holds it directly, or under another name."""
-    with _open(file) as parquet:
+    with open_parquet(file) as parquet:
         schema, column = parquet.schema_arrow, _LABEL_COLUMN[name]
-    classes = _class_names(schema, column)
+    classes = class_names_of(schema, column)
     return column in schema.names and (len(classes), *classes[:1]) == _CLASSES[name]
 
 
@@ -174,101 +153,6 @@ def _check_complete(files: Sequence[Path]) -> None:
         raise ValueError(
             f"{files[0].parent} holds {', '.join(file.name for file in files)}; there must be as many parts as they say"
         )
-
-
-def _open(file: Path) -> pyarrow.parquet.ParquetFile:
-    try:
-        return pyarrow.parquet.ParquetFile(file)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(f"{file} is not a complete parquet file: {_line(error)}") from error
-
-
-def _class_names(schema: pyarrow.Schema, label_column: str) -> tuple[str, ...]:
-    """Names from the metadata of Hugging Face's libraries; none if there are none."""
-    try:
-        return tuple(json.loads(schema.metadata[b"huggingface"])["info"]["features"][label_column]["names"])
-    except (KeyError, TypeError, ValueError):
-        return ()
-
-
-def read_parquet(files: Sequence[Path], *, label_column: str) -> Source:
-    """Read images and labels in the Hub's layout: a struct column `img` or `image` (`bytes`, `path`) and class labels.
-
-    Args:
-        files: parts of one split, in order.
-        label_column: the integer column; its class names stand in the schema's `huggingface` metadata.
-    Raises: ValueError if a file is damaged or has another layout.
-    """
-    parts = [_read_part(file, label_column) for file in files]
-    for file, part in zip(files, parts, strict=True):
-        if part.class_names != parts[0].class_names:
-            raise ValueError(f"{file} has other class names than {files[0]}; parts of one split must agree")
-    labels = np.concatenate([part.labels for part in parts])
-    chunks = [(file, chunk) for file, part in zip(files, parts, strict=True) for chunk in part.images]
-    starts = list(accumulate((len(chunk) for _, chunk in chunks), initial=0))
-    stem = files[0].name.split("-")[0]
-    ids = [f"{stem}/{i}" for i in range(len(labels))]
-    return Source(labels, parts[0].class_names, partial(_encoded, chunks, starts), ids)
-
-
-class _Part(NamedTuple):
-    """What a file holds; the encoded images are in the pieces in which Arrow reads them."""
-
-    labels: Int[np.ndarray, " images"]
-    class_names: tuple[str, ...]
-    images: list[pyarrow.Array]
-
-
-def _read_part(file: Path, label_column: str) -> _Part:
-    with _open(file) as parquet:
-        schema = parquet.schema_arrow
-        column = next((column for column in ("img", "image") if column in schema.names), None)
-        if (
-            column is None
-            or label_column not in schema.names
-            or not pyarrow.types.is_integer(schema.field(label_column).type)
-            or not pyarrow.types.is_struct(schema.field(column).type)
-            or schema.field(column).type.get_field_index("bytes") < 0
-        ):
-            layout = ", ".join(f"{field.name} ({field.type})" for field in schema)
-            raise ValueError(f"{file} has columns {layout}; need img or image (with bytes), and {label_column} (int64)")
-        names = _class_names(schema, label_column)
-        if not names:
-            raise ValueError(f"{file} has no names for the classes of {label_column} in its huggingface metadata")
-        try:
-            table = parquet.read(columns=[f"{column}.bytes", label_column])
-        except (pyarrow.ArrowException, OSError) as error:
-            raise ValueError(f"{file} is not a complete parquet file: {_line(error)}") from error
-    if table[label_column].null_count:
-        raise ValueError(f"{file}: {table[label_column].null_count} images have no label")
-    labels = table[label_column].to_numpy().astype(np.int64)
-    if len(labels) and not (labels.min() >= 0 and labels.max() < len(names)):
-        raise ValueError(f"{file}: labels reach from {labels.min()} to {labels.max()}; allowed: 0 to {len(names) - 1}")
-    # Arrow keeps the bytes out of the reach of Python's reference counts, so loader workers share them.
-    return _Part(labels, names, [chunk.field("bytes") for chunk in table[column].chunks])
-
-
-def _encoded(chunks: Sequence[tuple[Path, pyarrow.Array]], starts: Sequence[int], index: int) -> Image.Image:
-    at = bisect_right(starts, index) - 1
-    file, images = chunks[at]
-    return _rgb(io.BytesIO(images[index - starts[at]].as_py()), f"{file}: image {index}")
-
-
-def _rgb(file: Path | io.BytesIO, name: str) -> Image.Image:
-    try:
-        with Image.open(file) as image:
-            return image.convert("RGB")
-    except FileNotFoundError:
-        raise ValueError(f"{name} does not exist") from None
-    except UnidentifiedImageError:
-        raise ValueError(f"{name} cannot be decoded: it is empty, or in no format that Pillow knows") from None
-    # What damaged files make Pillow raise, depending on their format.
-    except (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, Image.DecompressionBombError) as error:
-        raise ValueError(f"{name} cannot be decoded: {_line(error)}") from error
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())
 
 
 def _archive(kind: Any, place: Path, split: Split, *, download: bool) -> Source:
@@ -289,13 +173,13 @@ def _archive(kind: Any, place: Path, split: Split, *, download: bool) -> Source:
             place.mkdir(parents=True, exist_ok=True)
             data = kind(str(place), train=split == "train", download=True)
         except (RuntimeError, OSError, http.client.HTTPException) as error:
-            raise ValueError(f"{file} cannot be fetched or unpacked: {_line(error)}") from error
+            raise ValueError(f"{file} cannot be fetched or unpacked: {mistakes.one_line(error)}") from error
     ids = [f"{split}/{i}" for i in range(len(data.targets))]
     return Source(np.array(data.targets, dtype=np.int64), tuple(data.classes), partial(_colour, data.data), ids)
 
 
-def _colour(pixels: np.ndarray, index: int) -> Image.Image:
-    return Image.fromarray(pixels[index])
+def _colour(pixels: np.ndarray, index: int) -> Pixels:
+    return pixels[index]
 
 
 # --- iNaturalist 2018: COCO-style JSON beside folders of JPEG files ---------------------------------------------------
@@ -324,22 +208,15 @@ def _inaturalist(split: Split, data_root: Path | None) -> Source:
     except KeyError as error:
         raise ValueError(f"{root / listing} is not an iNaturalist listing: {error} is missing") from error
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{root / listing} is not an iNaturalist listing: {_line(error)}") from error
+        raise ValueError(f"{root / listing} is not an iNaturalist listing: {mistakes.one_line(error)}") from error
     # Arrow's text, not a list: forked workers would copy a list page by page as they count references.
-    return Source(labels, class_names, partial(_file, root, files), names)
+    return Source(labels, class_names, partial(_file, root, files), names, partial(_path, root, files))
 
 
-def _file(root: Path, names: pyarrow.Array, index: int) -> Image.Image:
-    file = root / names[index].as_py()
-    return _rgb(file, str(file))
+def _path(root: Path, names: pyarrow.Array, index: int) -> Path:
+    return root / names[index].as_py()
 
 
-def fingerprint(source: Source) -> str:
-    """A short digest of labels and names, by which a resumed run notices that its data has changed.
-
-    >>> len(fingerprint(load("digits", "test")))
-    16
-    """
-    digest = hashlib.sha256(source.labels.tobytes())
-    digest.update("\0".join([*source.class_names, *source.ids]).encode())
-    return digest.hexdigest()[:16]
+def _file(root: Path, names: pyarrow.Array, index: int) -> Pixels:
+    file = _path(root, names, index)
+    return decode(file, str(file))

@@ -1,0 +1,63 @@
+"""Crops: a decoded image of any size to a square of one size."""
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
+
+from longtail.data.source import Pixels
+
+
+def channels_first(pixels: Pixels) -> UInt8[Tensor, "3 h w"]:
+    """A decoded image as networks take it.
+
+    >>> channels_first(np.zeros((2, 5, 3), np.uint8)).shape
+    torch.Size([3, 2, 5])
+    """
+    return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+
+
+def centre_crop(pixels: Pixels, size: int | None) -> Pixels:
+    """Resize the shorter side to 8/7 of `size` and cut out the middle (256 and 224 pixels); `None` changes nothing.
+
+    >>> centre_crop(np.zeros((40, 30, 3), np.uint8), 16).shape
+    (16, 16, 3)
+    """
+    if size is None:
+        return pixels
+    image = Image.fromarray(pixels)
+    scale = min(image.size) / (size * 8 / 7)
+    half = size * scale / 2
+    x, y = image.width / 2, image.height / 2
+    box = (x - half, y - half, x + half, y + half)
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
+
+
+def random_crop(pixels: Pixels, size: int, area: tuple[float, float], rng: np.random.Generator) -> Pixels:
+    """Cut out a random rectangle and resize it to a square.
+
+    Args:
+        pixels: of any size.
+        size: side of the result in pixels.
+        area: smallest and largest share of the image's area.
+        rng: where chance comes from.
+    Source: Szegedy et al. 2015, arXiv:1409.4842: aspect ratio between 3/4 and 4/3, ten tries, then the whole image's
+        centre, as torchvision does.
+
+    >>> random_crop(np.zeros((40, 30, 3), np.uint8), 16, (0.08, 1.0), np.random.default_rng(0)).shape
+    (16, 16, 3)
+    """
+    h, w, _ = pixels.shape
+    for _ in range(10):
+        share, ratio = rng.uniform(*area), np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)))
+        width, height = round(np.sqrt(w * h * share * ratio)), round(np.sqrt(w * h * share / ratio))
+        if 0 < width <= w and 0 < height <= h:
+            x, y = rng.integers(w - width + 1), rng.integers(h - height + 1)
+            break
+    else:
+        width, height = min(w, round(h * 4 / 3)), min(h, round(w * 4 / 3))
+        x, y = (w - width) // 2, (h - height) // 2
+    # Not resize(box=...): it lets pixels outside of the rectangle into its edges, unlike torchvision.
+    cut = Image.fromarray(pixels[y : y + height, x : x + width])
+    return np.asarray(cut.resize((size, size), Image.Resampling.BILINEAR))
