@@ -1,6 +1,5 @@
 """The command line: a few lines a command; everything heavy is imported inside."""
 
-import json
 import logging
 import os
 import shlex
@@ -8,15 +7,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 import longtail
-
-if TYPE_CHECKING:
-    from longtail.metrics import Summary
-    from longtail.recipe import Published, Recipe
+from longtail import console
 
 app = typer.Typer(
     help="Train image classifiers that also get the rare classes right.",
@@ -83,10 +79,10 @@ def demo(
         with _interruptible():
             summaries[name] = train.train(settings, folder / name)
     if as_json:
-        _print_json({name: summary.to_dict() for name, summary in summaries.items()})
+        console.print_json({name: summary.to_dict() for name, summary in summaries.items()})
     else:
-        _print_comparison(summaries)
-    _say(f"runs are in {folder}; next: longtail recipes")
+        console.print_comparison(summaries)
+    console.say(f"runs are in {folder}; next: longtail recipes")
 
 
 @app.command()
@@ -115,7 +111,7 @@ def train(
     folder = out or Path("runs") / settings.name / f"seed-{settings.seed}"
     with _interruptible(folder):
         summary = train.train(settings, folder, data_root=data_root, download=download, device=device, devices=devices)
-    _report(summary, settings, folder, as_json)
+    console.print_summary(summary, settings, folder, as_json)
 
 
 @app.command()
@@ -136,7 +132,7 @@ def resume(
     settings = recipe.load(str(RunDir.open(run).recipe))
     with _interruptible(run):
         summary = train.resume(run, data_root=data_root, device=device, devices=devices)
-    _report(summary, settings, run, as_json)
+    console.print_summary(summary, settings, run, as_json)
 
 
 @app.command()
@@ -158,7 +154,7 @@ def evaluate(
     where = machine.runtime(device=device).device
     with _interruptible():
         summary = evaluate.evaluate(opened, split=split, data_root=data_root, device=where)
-    _report(summary, settings, run, as_json, split=split)
+    console.print_summary(summary, settings, run, as_json, split=split)
 
 
 @app.command()
@@ -172,20 +168,20 @@ def recipes(
 
     match schema, name:
         case True, None:
-            _print_json(recipe.schema())
+            console.print_json(recipe.schema())
         case True, _:
             raise ValueError(f"--schema is the same for all recipes; leave out {name!r} or --schema")
         case False, str(one):
             if as_json:
-                _print_json(recipe.load(one).model_dump(mode="json"))
+                console.print_json(recipe.load(one).model_dump(mode="json"))
             else:
                 sys.stdout.write(recipe.text_of(one))
         case _:
             settings = [recipe.load(each) for each in recipe.shipped()]
             if as_json:
-                _print_json({each.name: each.model_dump(mode="json") for each in settings})
+                console.print_json({each.name: each.model_dump(mode="json") for each in settings})
             else:
-                _print_table(
+                console.print_table(
                     ["recipe", "network", "epochs", "batch", "published top-1"],
                     [
                         [
@@ -193,7 +189,7 @@ def recipes(
                             each.network.name if each.network.kind == "timm" else each.network.kind,
                             str(each.epochs),
                             str(each.batch_size),
-                            _percent(each.published and each.published.top1),
+                            console.percent(each.published and each.published.top1),
                         ]
                         for each in settings
                     ],
@@ -230,7 +226,7 @@ def _usage(error: typer.TyperException) -> str:
 def _fail(message: str) -> None:
     if os.environ.get("LONGTAIL_TRACEBACK"):
         raise
-    _say(f"error: {' '.join(message.split())}")
+    console.say(f"error: {' '.join(message.split())}")
     sys.exit(2)
 
 
@@ -243,94 +239,8 @@ def _interruptible(run: Path | None = None) -> Iterator[None]:
         from longtail.rundir import RunDir
 
         begun = run is not None and RunDir(run).recipe.is_file()
-        _say(f"interrupted; continue with: longtail resume {shlex.quote(str(run))}" if begun else "interrupted")
+        console.say(f"interrupted; continue with: longtail resume {shlex.quote(str(run))}" if begun else "interrupted")
         raise
-
-
-def _report(summary: "Summary", settings: "Recipe", run: Path, as_json: bool, *, split: str | None = None) -> None:
-    """Print what one run is worth."""
-    if as_json:
-        _print_json(summary.to_dict())
-    else:
-        split = split or settings.split
-        sys.stdout.write(f"{settings.name}, seed {settings.seed}: {_images(summary, split)}\n\n")
-        published = settings.published if split == "test" else None
-        for label, value, note in _results(summary, published):
-            sys.stdout.write(f"{label:<12} {value:>8}  {note}".rstrip() + "\n")
-    _say(f"results are in {run}")
-
-
-def _results(summary: "Summary", published: "Published | None") -> list[tuple[str, str, str]]:
-    s, bounds = summary, summary.group_bounds
-    training = {
-        "many": f"more than {bounds['many']} training images",
-        "medium": f"{bounds['few']} to {bounds['many']}",
-        "few": f"fewer than {bounds['few']}",
-    }
-    return [
-        ("top-1", _percent(s.top1), f"published: {published.top1:.2%} ({published.source})" if published else ""),
-        ("top-5", _percent(s.top5), ""),
-        ("balanced", _percent(s.balanced_accuracy), "mean over classes"),
-        *(
-            (group, _percent(getattr(s, group)), f"{_number(s.group_classes[group], 'class', 'es')}, {words}")
-            for group, words in training.items()
-        ),
-        ("worst class", _percent(s.worst_class_recall), f"class {s.worst_class}"),
-        ("macro F1", _percent(s.macro_f1), ""),
-        ("ECE", _percent(s.ece), "mean gap between confidence and accuracy"),
-    ]
-
-
-def _print_comparison(summaries: dict[str, "Summary"]) -> None:
-    """One row a run: overall, per group, balanced."""
-    first = next(iter(summaries.values()))
-    groups, bounds = first.group_classes, first.group_bounds
-    sys.stdout.write(
-        f"{_images(first, 'test')}\n"
-        f"by training images: {groups['many']:,} many (> {bounds['many']}), "
-        f"{groups['medium']:,} medium ({bounds['few']} to {bounds['many']}), "
-        f"{groups['few']:,} few (< {bounds['few']})\n\n"
-    )
-    _print_table(
-        ["run", "top-1", "many", "medium", "few", "balanced", "macro F1", "ECE"],
-        [
-            [name, *map(_percent, (s.top1, s.many, s.medium, s.few, s.balanced_accuracy, s.macro_f1, s.ece))]
-            for name, s in summaries.items()
-        ],
-    )
-
-
-def _images(summary: "Summary", split: str) -> str:
-    absent = summary.classes - summary.classes_measured
-    without = f", {absent:,} of them without images" if absent else ""
-    kind = {"train": "training"}.get(split, split)
-    return f"{_number(summary.images, f'{kind} image', 's')} of {_number(summary.classes, 'class', 'es')}{without}"
-
-
-def _number(count: int, noun: str, plural: str) -> str:
-    return f"{count:,} {noun}{plural * (count != 1)}"
-
-
-def _percent(fraction: float | None) -> str:
-    return "-" if fraction is None else f"{fraction:.2%}"
-
-
-def _print_table(columns: list[str], rows: list[list[str]]) -> None:
-    """Plain text, as wide as it is: a name that a terminal breaks can still be copied from a file or a pipe."""
-    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
-    for cells in (columns, ["-" * width for width in widths], *rows):
-        first, *others = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
-        sys.stdout.write("  ".join([first.lstrip().ljust(widths[0]), *others]).rstrip() + "\n")
-
-
-def _print_json(content: object) -> None:
-    # ASCII, so that no name of a class can fail to be written to a pipe.
-    sys.stdout.write(json.dumps(content, indent=1) + "\n")
-
-
-def _say(text: str) -> None:
-    """Tell a person something that is not the result."""
-    sys.stderr.write(text + "\n")
 
 
 def _version(wanted: bool | None) -> None:

@@ -1,0 +1,109 @@
+"""What commands print: results and tables for people, JSON for programs, messages beside them."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from longtail.metrics import Summary
+    from longtail.recipe import Published, Recipe
+
+
+def print_summary(
+    summary: "Summary", settings: "Recipe", run: Path, as_json: bool, *, split: str | None = None
+) -> None:
+    """Print what one run is worth."""
+    if as_json:
+        print_json(summary.to_dict())
+    else:
+        split = split or settings.split
+        sys.stdout.write(f"{settings.name}, seed {settings.seed}: {_images(summary, split)}\n\n")
+        published = settings.published if split == "test" else None
+        for label, value, note in _results(summary, published):
+            sys.stdout.write(f"{label:<12} {value:>8}  {note}".rstrip() + "\n")
+    say(f"results are in {run}")
+
+
+def _results(summary: "Summary", published: "Published | None") -> list[tuple[str, str, str]]:
+    s, bounds = summary, summary.group_bounds
+    training = {
+        "many": f"more than {bounds['many']} training images",
+        "medium": f"{bounds['few']} to {bounds['many']}",
+        "few": f"fewer than {bounds['few']}",
+    }
+    return [
+        ("top-1", percent(s.top1), f"published: {published.top1:.2%} ({published.source})" if published else ""),
+        ("top-5", percent(s.top5), ""),
+        ("balanced", percent(s.balanced_accuracy), "mean over classes"),
+        *(
+            (group, percent(getattr(s, group)), f"{number(s.group_classes[group], 'class', 'es')}, {words}")
+            for group, words in training.items()
+        ),
+        ("worst class", percent(s.worst_class_recall), f"class {s.worst_class}"),
+        ("macro F1", percent(s.macro_f1), ""),
+        ("ECE", percent(s.ece), "mean gap between confidence and accuracy"),
+    ]
+
+
+def print_comparison(summaries: dict[str, "Summary"]) -> None:
+    """One row a run: overall, per group, balanced."""
+    first = next(iter(summaries.values()))
+    groups, bounds = first.group_classes, first.group_bounds
+    sys.stdout.write(
+        f"{_images(first, 'test')}\n"
+        f"by training images: {groups['many']:,} many (> {bounds['many']}), "
+        f"{groups['medium']:,} medium ({bounds['few']} to {bounds['many']}), "
+        f"{groups['few']:,} few (< {bounds['few']})\n\n"
+    )
+    print_table(
+        ["run", "top-1", "many", "medium", "few", "balanced", "macro F1", "ECE"],
+        [
+            [name, *map(percent, (s.top1, s.many, s.medium, s.few, s.balanced_accuracy, s.macro_f1, s.ece))]
+            for name, s in summaries.items()
+        ],
+    )
+
+
+def _images(summary: "Summary", split: str) -> str:
+    absent = summary.classes - summary.classes_measured
+    without = f", {absent:,} of them without images" if absent else ""
+    kind = {"train": "training"}.get(split, split)
+    return f"{number(summary.images, f'{kind} image', 's')} of {number(summary.classes, 'class', 'es')}{without}"
+
+
+def number(count: int, noun: str, plural: str) -> str:
+    """A count with its noun.
+
+    >>> number(1, "image", "s"), number(1200, "class", "es")
+    ('1 image', '1,200 classes')
+    """
+    return f"{count:,} {noun}{plural * (count != 1)}"
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction as people read it; a dash for none.
+
+    >>> percent(0.4497), percent(None)
+    ('44.97%', '-')
+    """
+    return "-" if fraction is None else f"{fraction:.2%}"
+
+
+def print_table(columns: list[str], rows: list[list[str]]) -> None:
+    """Plain text, as wide as it is: a name that a terminal breaks can still be copied from a file or a pipe."""
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    for cells in (columns, ["-" * width for width in widths], *rows):
+        first, *others = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+        sys.stdout.write("  ".join([first.lstrip().ljust(widths[0]), *others]).rstrip() + "\n")
+
+
+def print_json(content: object) -> None:
+    """Print plain data for programs."""
+    # ASCII, so that no name of a class can fail to be written to a pipe.
+    sys.stdout.write(json.dumps(content, indent=1) + "\n")
+
+
+def say(text: str) -> None:
+    """Tell a person something that is not the result."""
+    sys.stderr.write(text + "\n")
