@@ -39,7 +39,7 @@ class Listing:
     """What the files of somebody's own data say, before any image is opened.
 
     Args:
-        source: all images that have a label, in an order that depends on names only.
+        source: all images that have a label, in the order of the file that lists them, or else of their names.
         form: what the data was taken for, in words: "image folder", "CSV manifest", ...
         parts: `(N,)` positions in `PARTS` of the split that the data itself puts an image into, -1 where it says
             nothing of an image; `None` if it says nothing at all.

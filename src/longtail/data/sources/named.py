@@ -3,19 +3,17 @@
 import http.client
 import json
 import os
-import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-import pyarrow
 
 from longtail import mistakes
-from longtail.data.decoding import decode
 from longtail.data.source import Pixels, Source
-from longtail.data.sources.hub import class_names_of, open_parquet, read_parquet
+from longtail.data.sources.hub import check_complete, class_names_of, open_parquet, read_parquet
+from longtail.data.sources.images import file_names, labelled, of_files
 
 Name = Literal["digits", "cifar10", "cifar100", "inaturalist2018"]
 Split = Literal["train", "test"]
@@ -132,7 +130,7 @@ def _parquet_files(name: str, split: Split, places: Sequence[Path]) -> tuple[lis
             continue
         if not parts[split]:
             raise FileNotFoundError(f"{folder} holds {first.name} of {name}, but no {split}-*.parquet")
-        _check_complete(parts[split])
+        check_complete(parts[split])
         return parts[split], others
     return [], others
 
@@ -143,16 +141,6 @@ def _is_of(file: Path, name: str) -> bool:
         schema, column = parquet.schema_arrow, _LABEL_COLUMN[name]
     classes = class_names_of(schema, column)
     return column in schema.names and (len(classes), *classes[:1]) == _CLASSES[name]
-
-
-def _check_complete(files: Sequence[Path]) -> None:
-    """Parts carry their number in their names: `train-00000-of-00002.parquet`."""
-    numbers = [match.groups() for file in files if (match := re.search(r"-(\d+)-of-(\d+)", file.name))]
-    wanted = {int(of) for _, of in numbers}
-    if wanted and (len(wanted) > 1 or len(files) != max(wanted)):
-        raise ValueError(
-            f"{files[0].parent} holds {', '.join(file.name for file in files)}; there must be as many parts as they say"
-        )
 
 
 def _archive(kind: Any, place: Path, split: Split, *, download: bool) -> Source:
@@ -201,22 +189,11 @@ def _inaturalist(split: Split, data_root: Path | None) -> Source:
         categories = sorted(data["categories"], key=lambda category: category["id"])
         index = {category["id"]: i for i, category in enumerate(categories)}
         label_of = {annotation["image_id"]: index[annotation["category_id"]] for annotation in data["annotations"]}
-        names = [image["file_name"] for image in data["images"]]
-        files = pyarrow.array(names, pyarrow.string())
+        names = file_names(image["file_name"] for image in data["images"])
         labels = np.array([label_of[image["id"]] for image in data["images"]], dtype=np.int64)
         class_names = tuple(str(category["name"]) for category in categories)
     except KeyError as error:
         raise ValueError(f"{root / listing} is not an iNaturalist listing: {error} is missing") from error
     except (TypeError, ValueError) as error:
         raise ValueError(f"{root / listing} is not an iNaturalist listing: {mistakes.one_line(error)}") from error
-    # Arrow's text, not a list: forked workers would copy a list page by page as they count references.
-    return Source(labels, class_names, partial(_file, root, files), names, partial(_path, root, files))
-
-
-def _path(root: Path, names: pyarrow.Array, index: int) -> Path:
-    return root / names[index].as_py()
-
-
-def _file(root: Path, names: pyarrow.Array, index: int) -> Pixels:
-    file = _path(root, names, index)
-    return decode(file, str(file))
+    return labelled(of_files(root, names), labels, class_names)

@@ -1,0 +1,193 @@
+"""Manifests: tables whose rows name an image file, or hold an image, and say its class, split and groups."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from functools import partial
+from itertools import accumulate
+from pathlib import Path, PurePath
+
+import numpy as np
+import pyarrow
+from jaxtyping import Int
+
+from longtail.data.source import PARTS, Part
+from longtail.data.sources.columns import GROUPS, LABEL, PART_NAMES, PATH, Columns, part_of, tell
+from longtail.data.sources.hub import embedded
+from longtail.data.sources.images import Images, any_exists, file_names, found
+from longtail.data.sources.records import Records, is_numbers, numbered
+from longtail.data.sources.tables import Table, read_table
+
+
+def read_manifest(
+    files: Sequence[tuple[Path, Part | None]],
+    *,
+    where: Path,
+    root: Path | None = None,
+    label_column: str | None = None,
+    group_column: str | None = None,
+    labels_needed: bool = True,
+) -> Records:
+    """Read tables of images.
+
+    Args:
+        files: each with the part of the split that it is, `None` if it is not one.
+        where: the file, or the folder of the files.
+        root: where relative paths start; `None`: where their table is.
+        label_column, group_column: columns that the user has named.
+        labels_needed: whether there must be a column with labels.
+    Raises: ValueError if a table is damaged, or if it cannot be told what its columns or rows mean.
+    """
+    tables = [read_table(file) for file, _ in files]
+    columns = [
+        tell(
+            [name for name in table.names if name != table.images],
+            where=str(table.file),
+            label_column=label_column,
+            group_column=group_column,
+        )
+        for table in tables
+    ]
+    if len({table.images is None for table in tables}) > 1:
+        raise ValueError(f"{where}: some parquet files hold images and some hold paths; give them one by one")
+    if tables[0].images is None:
+        images, notes = _in_files(tables, columns, where, root)
+    else:
+        images, notes = embedded([table.file for table in tables]), ()
+    labels, class_names, more = _labels(tables, columns, where, needed=labels_needed)
+    unused = dict.fromkeys(name for each in columns for name in each.others if name.strip())
+    if unused:
+        more = (*more, f"columns not used: {', '.join(unused)}")
+    starts = list(accumulate((len(table.lines) for table in tables), initial=0))
+    return Records(
+        images,
+        labels,
+        where,
+        partial(_place, tables, starts),
+        _parts(tables, columns, [part for _, part in files]),
+        _groups(tables, columns),
+        class_names,
+        (*notes, *more),
+    )
+
+
+def _place(tables: Sequence[Table], starts: Sequence[int], row: int) -> str:
+    at = bisect_right(starts, row) - 1
+    return tables[at].place(row - starts[at])
+
+
+def _in_files(
+    tables: Sequence[Table], columns: Sequence[Columns], where: Path, root: Path | None
+) -> tuple[Images, tuple[str, ...]]:
+    """The images that paths lead to."""
+    base = root or tables[0].file.parent
+    names = []
+    for table, each in zip(tables, columns, strict=True):
+        paths = _paths(table, each, root or table.file.parent)
+        if paths.null_count:
+            row = int(np.flatnonzero(paths.is_null().to_numpy(zero_copy_only=False))[0])
+            raise ValueError(f"{table.place(row)} has no path of an image")
+        if root is None and table.file.parent != base:  # in a folder for each part
+            start = PurePath(table.file.parent.absolute())
+            paths = file_names(str(start / path) for path in paths.to_pylist())
+        names.append(paths.cast(pyarrow.binary()))
+    return found(where, base, pyarrow.concat_arrays(names))
+
+
+def _paths(table: Table, columns: Columns, root: Path) -> pyarrow.Array:
+    """The column of paths; of several, the one whose files exist."""
+    if not columns.paths:
+        if any(PurePath(name).suffix[1:].isalpha() for name in table.names):
+            raise ValueError(f"{table.file} has no line that names its columns; begin it with filepath,label, say")
+        raise ValueError(_no_column(table, "path of the image", PATH))
+    candidates = {name: table.column(name) for name in columns.paths}
+    if len(candidates) > 1:
+        leading = {name: each for name, each in candidates.items() if any_exists(root, each.drop_null())}
+        if len(leading) != 1:
+            which = "both lead to files" if leading else "lead to no files"
+            raise ValueError(
+                f"{table.file}: columns {' and '.join(leading or candidates)} could be the path of the image, and "
+                f"{which}; rename or remove all but one of them, or name the folder where paths start with data.root"
+            )
+        candidates = leading
+    return next(iter(candidates.values()))
+
+
+def _labels(
+    tables: Sequence[Table], columns: Sequence[Columns], where: Path, *, needed: bool
+) -> tuple[pyarrow.Array, tuple[str, ...] | None, tuple[str, ...]]:
+    """Labels, names of classes in their order where the files have one, and notes."""
+    chosen = [_label_column(table, each) for table, each in zip(tables, columns, strict=True)]
+    if needed and not any(chosen):
+        advice = ", or name one with data.label_column"
+        raise ValueError(_no_column(tables[0], "class", LABEL) + advice)
+    labels = pyarrow.concat_arrays([_column(table, name) for table, name in zip(tables, chosen, strict=True)])
+    orders = {table.class_names.get(name) for table, name in zip(tables, chosen, strict=True) if name}
+    if len(orders) > 1:
+        raise ValueError(f"{where}: the files have other names of classes than each other; they must agree")
+    dropped = {name for table, each in zip(tables, columns, strict=True) for name in each.labels} - {*chosen}
+    notes = (
+        (f"classes are named by {chosen[0]}, which says the same as {', '.join(sorted(dropped))}",) if dropped else ()
+    )
+    return labels, next(iter(orders), None), notes
+
+
+def _label_column(table: Table, columns: Columns) -> str | None:
+    """The column of labels; of several that say the same, one with names rather than numbers.
+
+    Raises: ValueError if they do not say the same.
+    """
+    if len(columns.labels) < 2:
+        return next(iter(columns.labels), None)
+    cells = {name: table.column(name) for name in columns.labels}
+    numbers = np.stack([numbered(each) for each in cells.values()], axis=1)  # (N, candidates)
+    combinations = len(np.unique(numbers, axis=0))
+    if any(len(np.unique(numbers[:, i])) != combinations for i in range(numbers.shape[1])):
+        raise ValueError(
+            f"{table.file}: columns {' and '.join(cells)} could both be the class; name one with data.label_column"
+        )
+    named = [name for name, each in cells.items() if not is_numbers(each.unique().drop_null().to_pylist())]
+    return next(iter([*named, *cells]))
+
+
+def _parts(
+    tables: Sequence[Table], columns: Sequence[Columns], parts: Sequence[Part | None]
+) -> Int[np.ndarray, " images"] | None:
+    """The part of each image, by its row or its table."""
+    if not any(each.split for each in columns) and not any(parts):
+        return None
+    numbers = []
+    for table, each, part in zip(tables, columns, parts, strict=True):
+        if each.split is None:
+            numbers.append(np.full(len(table.lines), PARTS.index(part) if part else -1))
+            continue
+        cells = table.column(each.split).dictionary_encode()
+        meanings = [part_of(word) for word in cells.dictionary.to_pylist()]
+        codes = cells.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        for code, meaning in enumerate(meanings):
+            if meaning is None or part not in (None, meaning):
+                row = int(np.flatnonzero(codes == code)[0])
+                allowed = (
+                    f"the file is {part} by its name" if meaning else f"allowed: {', '.join(PART_NAMES)}, or nothing"
+                )
+                raise ValueError(f"{table.place(row)}: {each.split} is {cells.dictionary[code].as_py()!r}; {allowed}")
+        numbers.append(np.array([*(PARTS.index(meaning) for meaning in meanings if meaning), -1])[codes])
+    return np.concatenate(numbers).astype(np.int64)
+
+
+def _groups(tables: Sequence[Table], columns: Sequence[Columns]) -> dict[str, pyarrow.Array]:
+    """Groups of the images by name; null where a table has no such column."""
+    return {
+        group: pyarrow.concat_arrays(
+            [_column(table, each.groups.get(group)) for table, each in zip(tables, columns, strict=True)]
+        )
+        for group in GROUPS
+        if any(group in each.groups for each in columns)
+    }
+
+
+def _column(table: Table, name: str | None) -> pyarrow.Array:
+    return pyarrow.nulls(len(table.lines), pyarrow.string()) if name is None else table.column(name)
+
+
+def _no_column(table: Table, what: str, names: Sequence[str]) -> str:
+    return f"{table.file} has no column for the {what}: it has {', '.join(table.names)}; allowed: {', '.join(names)}"

@@ -1,0 +1,188 @@
+"""Records: what rows, lines or folders say of each image, and how they become a listing."""
+
+import unicodedata
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+from jaxtyping import Int
+
+from longtail.data.source import PARTS, Listing
+from longtail.data.sources.columns import GROUPS
+from longtail.data.sources.images import Images, labelled, taken
+
+
+@dataclass(frozen=True)
+class Records:
+    """One record an image, as it was read.
+
+    Args:
+        images: N images.
+        labels: `(N,)` text, null where there is none.
+        where: the file or folder of the records, for messages.
+        place: where record `i` stands: "birds.csv line 7".
+        parts: `(N,)` positions in `PARTS`, -1 for none; `None` if nothing is said of splits.
+        groups: by name, `(N,)` text, null where there is none.
+        class_names: all classes in the order of their numbers, where the file says it; else they are sorted.
+        notes: what a person should know of it.
+    """
+
+    images: Images
+    labels: pyarrow.Array
+    where: Path
+    place: Callable[[int], str]
+    parts: Int[np.ndarray, " images"] | None = None
+    groups: Mapping[str, pyarrow.Array] = field(default_factory=dict)
+    class_names: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def listing(records: Records, form: str) -> Listing:
+    """Number the classes and groups, and leave out what has no label or is said twice, with a note.
+
+    Names of classes lose the blanks around them and are put into Unicode's composed form (NFC), in which files of
+    different systems agree. Classes are sorted by name, or by number where all names are whole numbers.
+
+    Args:
+        records: at least one.
+        form: what the data was taken for, in words.
+    Raises: ValueError if no image has a label, or all have the same.
+    """
+    numbers, found, notes = _classes(records)
+    kept = np.flatnonzero(numbers >= 0)
+    if len(kept) < len(numbers):
+        notes.append(_passed_over(records, numbers < 0, "without a label"))
+    twice = _repeated(records, numbers, kept)
+    if twice.any():
+        notes.append(_passed_over(records, twice, "that are listed already, with the same label and split"))
+        kept = kept[~twice[kept]]
+    present, labels = np.unique(numbers[kept], return_inverse=True)
+    if len(present) < 2:
+        only = f"only the class {found[present[0]]!r}" if len(present) else "no image with a label"
+        raise ValueError(f"{records.where} has {only}; a classifier needs at least 2 classes")
+    if len(present) < len(found):
+        absent = [found[c] for c in np.setdiff1d(np.arange(len(found)), present)]
+        notes.append(f"{count(len(absent), 'class')} without an image left out: {few(absent)}")
+    groups = _groups(records.groups)
+    images = records.images if len(kept) == len(numbers) else taken(records.images, kept)
+    return Listing(
+        labelled(images, labels.astype(np.int64), [found[c] for c in present]),
+        form,
+        None if records.parts is None else records.parts[kept],
+        {name: group[kept] for name, group in groups.items()},
+        (*records.notes, *notes),
+    )
+
+
+def clean(name: str) -> str:
+    r"""The name of a class without blanks around it, in Unicode's composed form.
+
+    >>> clean(" cafe\u0301 ")
+    'café'
+    """
+    return unicodedata.normalize("NFC", name).strip()
+
+
+def in_order(names: Collection[str]) -> list[str]:
+    """Sorted by name, or by number where all names are whole numbers, since 10 comes after 9.
+
+    >>> in_order({"10", "9"}), in_order({"10", "9", "a"})
+    (['9', '10'], ['10', '9', 'a'])
+    """
+    if is_numbers(names):
+        return sorted(names, key=lambda name: (int(name), name))
+    return sorted(names)
+
+
+def is_numbers(names: Collection[str]) -> bool:
+    """Whether all names are whole numbers.
+
+    >>> is_numbers(["0", "-1"]), is_numbers(["1.5"])
+    (True, False)
+    """
+    return all(name.isascii() and name.removeprefix("-").isdigit() for name in names)
+
+
+def numbered(texts: pyarrow.Array) -> Int[np.ndarray, " images"]:
+    """Numbers of equal texts, by first appearance; -1 for null.
+
+    >>> numbered(pyarrow.array(["b", None, "a", "b"])).tolist()
+    [0, -1, 1, 0]
+    """
+    return texts.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _classes(records: Records) -> tuple[Int[np.ndarray, " images"], list[str], list[str]]:
+    """Number of the class of each image, -1 for none; names of the classes; notes."""
+    encoded = records.labels.dictionary_encode()
+    written = encoded.dictionary.to_pylist()
+    cleaned = [clean(name) for name in written]
+    names = in_order({*cleaned} - {""}) if records.class_names is None else list(map(clean, records.class_names))
+    number = {name: i for i, name in enumerate(names)}
+    # One more at the end, which -1 reaches: no label.
+    table = np.array([*(number.get(name, -1) for name in cleaned), -1], dtype=np.int64)
+    numbers = table[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+    notes = []
+    variants: dict[str, list[str]] = {}
+    for name, tidy in zip(written, cleaned, strict=True):
+        variants.setdefault(tidy, []).append(name)
+    same = [names for tidy, names in variants.items() if tidy and len(names) > 1]
+    if same:
+        shown = "; ".join(" and ".join(map(repr, names)) for names in same[:3])
+        notes.append(f"{count(len(same), 'class')} written in several ways and taken as one: {shown}")
+    folded: dict[str, list[str]] = {}
+    for name in names:
+        folded.setdefault(name.casefold(), []).append(name)
+    alike = [names for names in folded.values() if len(names) > 1]
+    if alike:
+        shown = "; ".join(" and ".join(names) for names in alike[:3])
+        notes.append(f"classes that differ only in capitals are taken as different: {shown}")
+    return numbers, names, notes
+
+
+def _groups(texts: Mapping[str, pyarrow.Array]) -> dict[str, Int[np.ndarray, " images"]]:
+    """Numbers of groups, widest first; a sequence is told from those of the same name at other locations."""
+    groups = {name: numbered(texts[name]) for name in GROUPS if name in texts}
+    if "sequence" in groups and "location" in groups:
+        sequence, location = groups["sequence"], groups["location"]
+        _, both = np.unique(np.stack([sequence, location]), axis=1, return_inverse=True)
+        groups["sequence"] = np.where(sequence < 0, -1, both).astype(np.int64)
+    return {name: group for name, group in groups.items() if (group >= 0).any()}
+
+
+def _repeated(records: Records, numbers: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Which images are said again, with the same label and part."""
+    names = numbered(records.images.ids.encoded)
+    parts = 0 if records.parts is None else records.parts + 1
+    keys = (names * (numbers.max(initial=0) + 1) + numbers) * (len(PARTS) + 1) + parts
+    _, first = np.unique(keys[kept], return_index=True)
+    repeated = np.zeros(len(numbers), bool)
+    repeated[kept] = True
+    repeated[kept[first]] = False
+    return repeated
+
+
+def _passed_over(records: Records, which: np.ndarray, why: str) -> str:
+    rows = np.flatnonzero(which)
+    return f"passed over {count(len(rows), 'image')} {why} (the first: {records.place(int(rows[0]))})"
+
+
+def few(names: Sequence[str]) -> str:
+    """The first of many names.
+
+    >>> few(["a", "b", "c", "d", "e", "f"])
+    'a, b, c, d and 2 more'
+    """
+    return ", ".join(names[:4]) + (f" and {len(names) - 4:,} more" if len(names) > 4 else "")
+
+
+def count(number: int, noun: str) -> str:
+    """A number and its noun.
+
+    >>> count(1, "class"), count(1000, "image")
+    ('1 class', '1,000 images')
+    """
+    ending = "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{ending * (number != 1)}"
