@@ -13,7 +13,8 @@ import pyarrow
 from longtail.data.source import PARTS
 from longtail.data.sources.columns import part_of
 from longtail.data.sources.images import file_names, of_files
-from longtail.data.sources.records import Records, count, few
+from longtail.data.sources.records import Records
+from longtail.data.sources.words import count, few
 
 ENDINGS = frozenset(
     {

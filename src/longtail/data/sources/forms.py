@@ -10,11 +10,11 @@ from longtail.data.source import PARTS, Part
 from longtail.data.sources import folders, listings, tables
 from longtail.data.sources.columns import LABEL, PATH, part_in, part_of, plain
 from longtail.data.sources.hub import check_complete, image_column, open_parquet
-from longtail.data.sources.records import few
+from longtail.data.sources.words import few
 
 Form = Literal["folder", "table", "hub", "list", "inaturalist", "coco"]
 
-LISTS = (".txt", ".lst")
+_LISTS = (".txt", ".lst")
 _NUMBER = re.compile(r"-\d+(-of-\d+)?$")  # of a piece of a large table
 _WORDS: dict[Form, str] = {
     "folder": "image folder",
@@ -87,17 +87,19 @@ def _readings_of_file(file: Path) -> list[Reading]:
         form = "table"
     elif ending == ".json":
         form = _kind_of_json(file)
-    elif ending in LISTS:
+    elif ending in _LISTS:
         form = "list"
     else:
-        endings = mistakes.either([*tables.KINDS, ".json", *LISTS])
+        endings = mistakes.either([*tables.KINDS, ".json", *_LISTS])
         raise ValueError(f"{file} is no data that can be read; allowed: a folder, or a file that ends in {endings}")
     return [Reading(form, f"{tables.KINDS[ending]} manifest" if form == "table" else _WORDS[form], [(file, None)])]
 
 
 def _readings_of_folder(folder: Path, label_column: str | None, form: Form | None) -> list[Reading]:
     """All ways to read a folder."""
-    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    endings = {*tables.KINDS, ".json", *_LISTS}
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in endings and file.is_file())
+    files = [file for file in files if not file.name.startswith(".")]
     parquet = [file for file in files if file.suffix.lower() == ".parquet"]
     parquet = parquet or sorted(folder.glob("data/*.parquet"))  # as in a repository of the Hub
     hub = [file for file in parquet if _holds_images(file)]
@@ -108,7 +110,7 @@ def _readings_of_folder(folder: Path, label_column: str | None, form: Form | Non
             for file in [*files, *parquet, *_metadata_of_parts(folder)]
             if file not in hub and file.suffix.lower() in tables.KINDS and _is_manifest(file, label_column)
         ],
-        "list": [file for file in files if file.suffix.lower() in LISTS and listings.is_list(file)],
+        "list": [file for file in files if file.suffix.lower() in _LISTS and listings.is_list(file)],
     }
     for file in files:
         if file.suffix.lower() == ".json" and listings.is_coco(file):

@@ -178,7 +178,7 @@ def _images(chunks: Sequence[_Chunk]) -> Images:
 
 def _encoded(chunks: Sequence[_Chunk], starts: Sequence[int], index: int) -> bytes:
     at = bisect_right(starts, index) - 1
-    return chunks[at].encoded[int(index) - starts[at]].as_py() or b""  # null is an image too, an unreadable one
+    return chunks[at].encoded[index - starts[at]].as_py() or b""  # null is an image too, an unreadable one
 
 
 def _decoded(chunks: Sequence[_Chunk], starts: Sequence[int], index: int) -> Pixels:

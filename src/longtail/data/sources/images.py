@@ -1,11 +1,12 @@
 """Images without labels: the name of each, and its file or what the file holds."""
 
+import operator
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import overload
+from typing import SupportsIndex, overload
 
 import numpy as np
 import pyarrow
@@ -13,6 +14,7 @@ from jaxtyping import Int
 
 from longtail.data.decoding import decode
 from longtail.data.source import Pixels, Source
+from longtail.data.sources.words import printed
 
 
 class Names(Sequence[str]):
@@ -34,13 +36,13 @@ class Names(Sequence[str]):
         return len(self.encoded)
 
     @overload
-    def __getitem__(self, index: int) -> str: ...
+    def __getitem__(self, index: SupportsIndex) -> str: ...
     @overload
     def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
+    def __getitem__(self, index: SupportsIndex | slice) -> str | list[str]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        return self.encoded[int(index)].as_py().decode("utf-8", "backslashreplace")
+        return self.encoded[operator.index(index)].as_py().decode("utf-8", "backslashreplace")
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def found(where: Path, root: Path, names: pyarrow.Array) -> tuple[Images, tuple[
     advice = f"data.root={other}, for example" if other else "data.root"
     first = of_files(root, names).encoded(0)
     raise ValueError(
-        f"{where} names {len(names):,} image files, but none exists; looked for {first}"
+        f"{where} names {len(names):,} image files, but none exists; looked for {printed(str(first))}"
         f"{' and so on' * (len(names) > 1)}; name the folder in which the paths start with {advice}"
     )
 
@@ -128,11 +130,11 @@ def taken(images: Images, chosen: Int[np.ndarray, " chosen"]) -> Images:
 
 
 def _at(encoded: Callable[[int], Path | bytes], chosen: np.ndarray, index: int) -> Path | bytes:
-    return encoded(chosen[index])
+    return encoded(int(chosen[index]))
 
 
 def _file(root: Path, names: pyarrow.Array, index: int) -> Path:
-    return root / os.fsdecode(names[int(index)].as_py())
+    return root / os.fsdecode(names[index].as_py())
 
 
 def _decoded(images: Images, index: int) -> Pixels:

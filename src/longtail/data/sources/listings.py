@@ -14,11 +14,13 @@ from longtail import mistakes
 from longtail.data.source import PARTS, Part
 from longtail.data.sources.folders import is_image
 from longtail.data.sources.images import file_names, found
-from longtail.data.sources.records import Records, clean, count
+from longtail.data.sources.records import Records, clean
 from longtail.data.sources.tables import text_of
+from longtail.data.sources.words import count
 
 # Files beside lists that may name the classes, a line each, in the order of their numbers.
 CLASS_NAMES = ("classes.txt", "class_names.txt", "labels.txt")
+_BBN = b'"fpath"'
 _LINE = re.compile(r"\s*(.*\S)\s+(\d+)\s*", re.DOTALL)
 
 
@@ -121,7 +123,7 @@ def read_coco(files: Sequence[tuple[Path, Part | None]], *, where: Path, root: P
     class_names, several = dict[str, None](), 0
     for file, part in files:
         try:
-            data = json.loads(file.read_bytes())
+            data = _coco_like(json.loads(file.read_bytes()))
             categories = _categories(data["categories"])
             said: dict[Any, set[Any]] = {}
             for annotation in data["annotations"]:
@@ -154,16 +156,41 @@ def read_coco(files: Sequence[tuple[Path, Part | None]], *, where: Path, root: P
     )
 
 
+def coco_images(file: Path) -> pyarrow.Array:
+    """Names of the images in COCO-like JSON, with or without annotations; `(N,)` binary.
+
+    Raises: ValueError if it is no such JSON.
+    """
+    try:
+        return file_names(image["file_name"] for image in _coco_like(json.loads(file.read_bytes()))["images"])
+    except KeyError as error:
+        raise ValueError(f"{file} is not a COCO-like listing: {error} is missing") from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{file} is not a COCO-like listing: {mistakes.one_line(error)}") from error
+
+
 def is_coco(file: Path) -> bool:
     """Whether a JSON file has annotations of images; the test split of a competition has none."""
     content = file.read_bytes()
-    return all(key in content for key in (b'"images"', b'"annotations"', b'"categories"'))
+    return b'"annotations"' in content and ((b'"images"' in content and b'"categories"' in content) or _BBN in content)
 
 
 def is_camera_trap(file: Path) -> bool:
     """Whether images have locations or sequences."""
     content = file.read_bytes()
     return b'"location"' in content or b'"seq_id"' in content
+
+
+def _coco_like(data: Any) -> Any:
+    """The short form in which BBN's code keeps long-tailed lists, as the long one."""
+    if not (isinstance(data, dict) and "num_classes" in data and "images" not in data):
+        return data
+    rows = [*enumerate(data["annotations"])]
+    return {
+        "images": [{"id": i, "file_name": row["fpath"]} for i, row in rows],
+        "annotations": [{"image_id": i, "category_id": row["category_id"]} for i, row in rows],
+        "categories": [{"id": c, "name": str(c)} for c in range(data["num_classes"])],
+    }
 
 
 def _categories(categories: Sequence[Any]) -> dict[Any, str]:

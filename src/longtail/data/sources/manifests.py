@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import accumulate
 from pathlib import Path, PurePath
@@ -16,6 +17,7 @@ from longtail.data.sources.hub import embedded
 from longtail.data.sources.images import Images, any_exists, file_names, found
 from longtail.data.sources.records import Records, is_numbers, numbered
 from longtail.data.sources.tables import Table, read_table
+from longtail.data.sources.words import few
 
 
 def read_manifest(
@@ -25,7 +27,6 @@ def read_manifest(
     root: Path | None = None,
     label_column: str | None = None,
     group_column: str | None = None,
-    labels_needed: bool = True,
 ) -> Records:
     """Read tables of images.
 
@@ -34,29 +35,15 @@ def read_manifest(
         where: the file, or the folder of the files.
         root: where relative paths start; `None`: where their table is.
         label_column, group_column: columns that the user has named.
-        labels_needed: whether there must be a column with labels.
     Raises: ValueError if a table is damaged, or if it cannot be told what its columns or rows mean.
     """
     tables = [read_table(file) for file, _ in files]
-    columns = [
-        tell(
-            [name for name in table.names if name != table.images],
-            where=str(table.file),
-            label_column=label_column,
-            group_column=group_column,
-        )
-        for table in tables
-    ]
-    if len({table.images is None for table in tables}) > 1:
-        raise ValueError(f"{where}: some parquet files hold images and some hold paths; give them one by one")
-    if tables[0].images is None:
-        images, notes = _in_files(tables, columns, where, root)
-    else:
-        images, notes = embedded([table.file for table in tables]), ()
-    labels, class_names, more = _labels(tables, columns, where, needed=labels_needed)
+    columns = [_columns(table, label_column, group_column) for table in tables]
+    images, notes = _images(tables, columns, where, root)
+    labels, class_names, more = _labels(tables, columns, where)
     unused = dict.fromkeys(name for each in columns for name in each.others if name.strip())
     if unused:
-        more = (*more, f"columns not used: {', '.join(unused)}")
+        more = (*more, f"columns not used: {few([*unused])}")
     starts = list(accumulate((len(table.lines) for table in tables), initial=0))
     return Records(
         images,
@@ -70,15 +57,42 @@ def read_manifest(
     )
 
 
+def manifest_images(files: Sequence[Path], *, where: Path, root: Path | None = None) -> Images:
+    """Read tables of images for the images alone.
+
+    Args:
+        files: tables.
+        where: the file, or the folder of the files.
+        root: where relative paths start; `None`: where their table is.
+    Raises: ValueError if a table is damaged, or if it has no column of paths or images.
+    """
+    tables = [read_table(file) for file in files]
+    return _images(tables, [_columns(table, None, None) for table in tables], where, root)[0]
+
+
+def _columns(table: Table, label_column: str | None, group_column: str | None) -> Columns:
+    names = [name for name in table.names if name != table.images]
+    columns = tell(names, where=str(table.file), label_column=label_column, group_column=group_column)
+    if columns.labels:
+        return columns
+    # A column of classes under another name, as fine_label of CIFAR-100.
+    classes = tuple(name for name in columns.others if name in table.class_names)
+    return replace(columns, labels=classes, others=tuple(name for name in columns.others if name not in classes))
+
+
 def _place(tables: Sequence[Table], starts: Sequence[int], row: int) -> str:
     at = bisect_right(starts, row) - 1
     return tables[at].place(row - starts[at])
 
 
-def _in_files(
+def _images(
     tables: Sequence[Table], columns: Sequence[Columns], where: Path, root: Path | None
 ) -> tuple[Images, tuple[str, ...]]:
-    """The images that paths lead to."""
+    """The images in the tables, or those that their paths lead to, and notes."""
+    if all(table.images is not None for table in tables):
+        return embedded([table.file for table in tables]), ()
+    if any(table.images is not None for table in tables):
+        raise ValueError(f"{where}: some parquet files hold images and some hold paths; give them one by one")
     base = root or tables[0].file.parent
     names = []
     for table, each in zip(tables, columns, strict=True):
@@ -113,11 +127,11 @@ def _paths(table: Table, columns: Columns, root: Path) -> pyarrow.Array:
 
 
 def _labels(
-    tables: Sequence[Table], columns: Sequence[Columns], where: Path, *, needed: bool
+    tables: Sequence[Table], columns: Sequence[Columns], where: Path
 ) -> tuple[pyarrow.Array, tuple[str, ...] | None, tuple[str, ...]]:
     """Labels, names of classes in their order where the files have one, and notes."""
     chosen = [_label_column(table, each) for table, each in zip(tables, columns, strict=True)]
-    if needed and not any(chosen):
+    if not any(chosen):
         advice = ", or name one with data.label_column"
         raise ValueError(_no_column(tables[0], "class", LABEL) + advice)
     labels = pyarrow.concat_arrays([_column(table, name) for table, name in zip(tables, chosen, strict=True)])

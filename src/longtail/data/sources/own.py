@@ -3,13 +3,15 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 
 from longtail.data.source import PARTS, Listing
 from longtail.data.sources import folders, listings
-from longtail.data.sources.forms import LISTS, Form, Reading, tell
+from longtail.data.sources.forms import Form, Reading, tell
 from longtail.data.sources.images import Images, found, of_files
-from longtail.data.sources.manifests import read_manifest
-from longtail.data.sources.records import Records, count, few, listing
+from longtail.data.sources.manifests import manifest_images, read_manifest
+from longtail.data.sources.records import Records, listing
+from longtail.data.sources.words import count, few, printed
 
 
 def read(
@@ -45,13 +47,15 @@ def unlabelled(path: Path, *, form: Form | None = None, root: Path | None = None
     Raises: ValueError if the data is damaged; FileNotFoundError if there is none.
     """
     if form is None and path.is_dir():
-        files = folders.files_below(path)
-        if len(files):
-            return of_files(path, files)
-    if form in (None, "list") and path.suffix.lower() in LISTS and path.is_file():
-        return found(path, root or path.parent, listings.read_paths(path))[0]
+        form = "folder" if any(folder.images for folder in folders.walk(path)) else None
+    if form == "folder":
+        return of_files(path, folders.files_below(path))
     reading = tell(path, form=form)
-    return _records(reading, path, root, None, None, labels_needed=False).images
+    files = [file for file, _ in reading.files]
+    if reading.form in ("table", "hub"):
+        return manifest_images(files, where=path, root=root)
+    names = listings.read_paths if reading.form == "list" else listings.coco_images
+    return found(path, root or files[0].parent, pyarrow.concat_arrays(map(names, files)))[0]
 
 
 def _records(
@@ -60,8 +64,6 @@ def _records(
     root: Path | None,
     label_column: str | None,
     group_column: str | None,
-    *,
-    labels_needed: bool = True,
 ) -> Records:
     if reading.form not in ("table", "hub"):
         for setting, value in (("label_column", label_column), ("group_by", group_column)):
@@ -76,12 +78,7 @@ def _records(
             return folders.read_folder(path)
         case "table" | "hub":
             return read_manifest(
-                reading.files,
-                where=path,
-                root=root,
-                label_column=label_column,
-                group_column=group_column,
-                labels_needed=labels_needed,
+                reading.files, where=path, root=root, label_column=label_column, group_column=group_column
             )
         case "list":
             return listings.read_lists(reading.files, where=path, root=root)
@@ -93,7 +90,7 @@ def describe(data: Listing) -> tuple[str, ...]:
     """What was understood, in lines: form, images, classes, head and tail, split, groups, and what is worth knowing."""
     names, counts = data.source.class_names, np.bincount(data.source.labels, minlength=len(data.source.class_names))
     order = np.argsort(-counts, kind="stable")
-    sizes = [f"{names[c]} {counts[c]:,}" for c in order]
+    sizes = [f"{printed(names[c])} {counts[c]:,}" for c in order]
     head = f"classes: {', '.join(sizes)}" if len(sizes) <= 6 else f"largest: {', '.join(sizes[:3])}"
     lines = [f"{data.form}: {count(len(data.source.labels), 'image')} in {count(len(names), 'class')}", head]
     if len(sizes) > 6:

@@ -1,7 +1,7 @@
 """Records: what rows, lines or folders say of each image, and how they become a listing."""
 
 import unicodedata
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from jaxtyping import Int
 from longtail.data.source import PARTS, Listing
 from longtail.data.sources.columns import GROUPS
 from longtail.data.sources.images import Images, labelled, taken
+from longtail.data.sources.words import count, few, printed
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def _classes(records: Records) -> tuple[Int[np.ndarray, " images"], list[str], l
         folded.setdefault(name.casefold(), []).append(name)
     alike = [names for names in folded.values() if len(names) > 1]
     if alike:
-        shown = "; ".join(" and ".join(names) for names in alike[:3])
+        shown = "; ".join(" and ".join(map(printed, names)) for names in alike[:3])
         notes.append(f"classes that differ only in capitals are taken as different: {shown}")
     return numbers, names, notes
 
@@ -147,7 +148,7 @@ def _groups(texts: Mapping[str, pyarrow.Array]) -> dict[str, Int[np.ndarray, " i
     groups = {name: numbered(texts[name]) for name in GROUPS if name in texts}
     if "sequence" in groups and "location" in groups:
         sequence, location = groups["sequence"], groups["location"]
-        _, both = np.unique(np.stack([sequence, location]), axis=1, return_inverse=True)
+        _, both = np.unique(sequence * (location.max() + 2) + location + 1, return_inverse=True)
         groups["sequence"] = np.where(sequence < 0, -1, both).astype(np.int64)
     return {name: group for name, group in groups.items() if (group >= 0).any()}
 
@@ -166,23 +167,4 @@ def _repeated(records: Records, numbers: np.ndarray, kept: np.ndarray) -> np.nda
 
 def _passed_over(records: Records, which: np.ndarray, why: str) -> str:
     rows = np.flatnonzero(which)
-    return f"passed over {count(len(rows), 'image')} {why} (the first: {records.place(int(rows[0]))})"
-
-
-def few(names: Sequence[str]) -> str:
-    """The first of many names.
-
-    >>> few(["a", "b", "c", "d", "e", "f"])
-    'a, b, c, d and 2 more'
-    """
-    return ", ".join(names[:4]) + (f" and {len(names) - 4:,} more" if len(names) > 4 else "")
-
-
-def count(number: int, noun: str) -> str:
-    """A number and its noun.
-
-    >>> count(1, "class"), count(1000, "image")
-    ('1 class', '1,000 images')
-    """
-    ending = "es" if noun.endswith("s") else "s"
-    return f"{number:,} {noun}{ending * (number != 1)}"
+    return f"passed over {count(len(rows), 'image')} {why} (the first: {printed(records.place(int(rows[0])))})"

@@ -5,7 +5,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from jaxtyping import Int
 from longtail import mistakes
 from longtail.data.sources.columns import known
 from longtail.data.sources.hub import class_names_of, image_column, open_parquet, read_columns
+from longtail.data.sources.words import count
 
 KINDS = {
     ".csv": "CSV",
@@ -116,7 +117,7 @@ def header(file: Path) -> tuple[str, ...]:
         with file.open(encoding=_encoding(file), errors="replace", newline="") as text:
             if kind == "JSON lines":
                 return tuple(json.loads(next(line for line in text if line.strip())))
-            return tuple(_first_row(text.read(_START), "\t" if kind == "TSV" else None)[0])
+            return tuple(_first_row(file, text.read(_START), "\t" if kind == "TSV" else None)[0])
     except (OSError, ValueError, TypeError, StopIteration, csv.Error):
         return ()
 
@@ -131,9 +132,8 @@ def text_of(file: Path) -> str:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise ValueError(
-            f"{file} line {line} is not {encoding.upper().removesuffix('-SIG')}; save it as UTF-8"
-        ) from None
+        name = encoding.upper().removesuffix("-SIG")
+        raise ValueError(f"{file} line {line} is not {name}; save it as UTF-8") from None
 
 
 def _encoding(file: Path) -> str:
@@ -146,13 +146,25 @@ def _encoding(file: Path) -> str:
 
 
 def _csv(file: Path, delimiter: str | None) -> Table:
-    text = text_of(file)
     try:
-        names, delimiter = _first_row(text, delimiter)
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from None
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    chunks, lines = [list[pyarrow.Array]() for _ in names], list[int]()
+        with file.open(encoding=_encoding(file), newline="") as text:
+            names, delimiter = _first_row(file, text.read(_START), delimiter)
+            text.seek(0)
+            columns, lines = _rows(file, text, delimiter, len(names))
+    except UnicodeDecodeError:
+        text_of(file)  # says which line it is
+        raise
+    # The names of columns are the first row.
+    cells = {name: column[1:] for name, column in zip(names, columns, strict=True)}
+    return Table(file, names, lines[1:], cells.__getitem__)
+
+
+def _rows(
+    file: Path, text: Iterable[str], delimiter: str, width: int
+) -> tuple[list[pyarrow.Array], Int[np.ndarray, " rows"]]:
+    """Columns, and the line on which each row starts. Empty rows are left out."""
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    chunks, lines = [list[pyarrow.Array]() for _ in range(width)], list[int]()
     rows = list[list[str]]()
     line = 0
     try:
@@ -160,8 +172,8 @@ def _csv(file: Path, delimiter: str | None) -> Table:
             started, line = line + 1, reader.line_num
             if not any(row):  # an empty line, or nothing but delimiters
                 continue
-            if len(row) != len(names):
-                raise ValueError(f"{file} line {started} has {len(row)} cells, but there are {len(names)} columns")
+            if len(row) != width:
+                raise ValueError(f"{file} line {started} has {count(len(row), 'cell')}, but there are {width} columns")
             rows.append(row)
             lines.append(started)
             if len(rows) == _CHUNK:
@@ -169,8 +181,8 @@ def _csv(file: Path, delimiter: str | None) -> Table:
     except csv.Error as error:
         raise ValueError(f"{file} line {line + 1} cannot be read: {error}") from None
     _append(chunks, rows)
-    columns = [pyarrow.chunked_array(pieces, pyarrow.string()).combine_chunks()[1:] for pieces in chunks]
-    return Table(file, names, np.array(lines[1:], np.int64), dict(zip(names, columns, strict=True)).__getitem__)
+    columns = [pyarrow.chunked_array(pieces, pyarrow.string()).combine_chunks() for pieces in chunks]
+    return columns, np.array(lines, np.int64)
 
 
 def _append(chunks: list[list[pyarrow.Array]], rows: list[list[str]]) -> None:
@@ -179,26 +191,32 @@ def _append(chunks: list[list[pyarrow.Array]], rows: list[list[str]]) -> None:
     rows.clear()
 
 
-def _first_row(text: str, delimiter: str | None) -> tuple[tuple[str, ...], str]:
-    """Names of columns and the delimiter, which is the one that gives most names that are known.
+def _first_row(file: Path, start: str, delimiter: str | None) -> tuple[tuple[str, ...], str]:
+    """Names of columns, and the delimiter: the one that gives most names that are known.
 
-    Raises: ValueError without a first line, or if two delimiters do as well.
+    Raises: ValueError without a first row, if two delimiters do as well, or if two names are the same.
     """
-    readings = {
-        each: next((tuple(row) for row in csv.reader(io.StringIO(text, newline=""), delimiter=each) if any(row)), ())
-        for each in ([delimiter] if delimiter else _DELIMITERS)
-    }
+    try:
+        readings = {
+            each: next(
+                (tuple(row) for row in csv.reader(io.StringIO(start, newline=""), delimiter=each) if any(row)), ()
+            )
+            for each in ([delimiter] if delimiter else _DELIMITERS)
+        }
+    except csv.Error as error:
+        raise ValueError(f"{file}: the names of columns cannot be read: {error}") from None
     if not any(readings.values()):
-        raise ValueError("it is empty; the first line must name the columns, such as filepath,label")
+        raise ValueError(f"{file} is empty; the first line must name the columns, such as filepath,label")
     best = max(readings, key=lambda each: (known(readings[each]), len(readings[each])))
-    rivals = [each for each in readings if each != best and known(readings[each]) == known(readings[best]) > 0]
-    if any(readings[each] != readings[best] for each in rivals):
-        both = mistakes.either([_DELIMITERS[each] for each in (best, *rivals)])
-        raise ValueError(f"the columns could be separated by {both}; use one of them in the first line")
     names = readings[best]
+    rivals = [each for each in readings if known(readings[each]) == known(names) > 0 and readings[each] != names]
+    if rivals:
+        both = mistakes.either([_DELIMITERS[each] for each in (best, *rivals)])
+        raise ValueError(f"{file}: the columns could be separated by {both}; use one of them in the first line")
     twice = [name for name in names if name and names.count(name) > 1]
     if twice:
-        raise ValueError(f"there are {names.count(twice[0])} columns {twice[0]!r}; each needs a name of its own")
+        times = names.count(twice[0])
+        raise ValueError(f"{file} has {times} columns with the name {twice[0]!r}; each needs a name of its own")
     return names, best
 
 
@@ -217,8 +235,8 @@ def _json_lines(file: Path) -> Table:
             raise ValueError(f"{file} line {number} is not JSON: {mistakes.one_line(error)}") from None
         if not isinstance(row, dict):
             raise ValueError(f"{file} line {number} is not an object in braces, such as {{...}}")
-        for name in row.keys() - columns.keys():
-            columns[name] = [None] * len(lines)
+        for name in row:
+            columns.setdefault(name, [None] * len(lines))
         for name, cells in columns.items():
             cells.append(row.get(name))
         lines.append(number)
