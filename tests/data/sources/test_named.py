@@ -17,6 +17,7 @@ from PIL import Image
 
 import standins
 from longtail.data import sources
+from messages import one_line
 from standins import CIFAR10_CLASSES, CIFAR100_CLASSES, Written, encode, picture, write_parquet
 
 PNG = encode(picture(0, seed=0))
@@ -39,13 +40,6 @@ def check(source: sources.Source, written: Written, *, tolerance: int = 0) -> No
         difference = np.abs(np.asarray(image).astype(int) - expected)
         assert difference.max() <= 8 * tolerance and difference.mean() <= tolerance
     assert len(set(source.ids)) == len(source.labels)
-
-
-def one_line(error: pytest.ExceptionInfo[BaseException], *words: object) -> None:
-    message = str(error.value)
-    assert "\n" not in message
-    for word in words:
-        assert str(word) in message, message
 
 
 # --- digits -----------------------------------------------------------------------------------------------------------
