@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 CAFE = "Café au lait"  # a composed é; its folder has a decomposed one
-CLASSES = ("heron", "robin", "kingfisher", CAFE, "dotterel", "ouzel", "phoenix")
+CLASSES: tuple[str, ...] = ("heron", "robin", "kingfisher", CAFE, "dotterel", "ouzel", "phoenix")
 
 
 @dataclass(frozen=True)
@@ -141,20 +141,17 @@ def write_manifest(root: Path, *, split: bool = False) -> Untidy:
                 rows.append([frames[-1], name, f"site {location}", f"burst {location}-{burst}", part])
             made.near += [(frames[0], frames[1]), (frames[1], frames[2])]
     first = rows[0][0]
-    for name, wrong, place in (("gone.jpg", "missing", None), ("folder.jpg", "folder", ""), ("no.jpg", "empty", b"")):
-        path = f"images/{name}"
-        made.unreadable[path] = wrong
+    for name, wrong in (("gone.jpg", "missing"), ("folder.jpg", "folder"), ("no.jpg", "empty")):
+        made.unreadable[f"images/{name}"] = wrong
         made.classes["heron"] += 1
-        rows.append([path, "heron", "site 0", "", "train"])
-        if place == "":
-            (root / path).mkdir()
-        elif place is not None:
-            (root / path).write_bytes(place)
+        rows.append([f"images/{name}", "heron", "site 0", "", "train"])
+    (root / "images/folder.jpg").mkdir()
+    (root / "images/no.jpg").touch()
     rows.append([first, "robin", "site 0", "burst 0-0", "train"])
     made.classes["robin"] += 1
     made.conflicts.append(frozenset({first}))
     columns = ["filepath", "label", "location", "sequence", "split"]
-    lines = [",".join((row if split else row[:-1])) for row in [columns, *rows]]
+    lines = [",".join(row if split else row[:-1]) for row in [columns, *rows]]
     (root / "labels.csv").write_text("\n".join(lines) + "\n")
     return made.result(root / "labels.csv")
 
@@ -339,7 +336,7 @@ def _duplicates(made: _Made) -> None:
     width, height = image.size
     changed = {
         "saved again.jpg": image,
-        "brighter.png": image.point(lambda value: min(255, value + 10)),
+        "brighter.png": image.point([min(255, value + 10) for value in range(256)] * 3),
         "cut.png": image.crop((1, 1, width - 1, height - 1)),
         "smaller.png": image.resize((width * 3 // 4, height * 3 // 4), Image.Resampling.BICUBIC),
     }
