@@ -170,7 +170,7 @@ def _image_chunks(file: Path, column: pyarrow.ChunkedArray) -> list[_Chunk]:
 def _images(chunks: Sequence[_Chunk]) -> Images:
     names, rows = [], Counter[str]()
     for file, encoded in chunks:
-        stem = file.name.split("-")[0]
+        stem = file.stem.split("-")[0]
         names += [f"{stem}/{row}" for row in range(rows[stem], rows[stem] + len(encoded))]
         rows[stem] += len(encoded)
     return Images(Names(file_names(names)), partial(_encoded, chunks, _starts(chunks)))

@@ -1,6 +1,7 @@
 """Listings of benchmarks: `path label` lines as of ImageNet-LT, COCO-like JSON as of iNaturalist and camera traps."""
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -118,7 +119,7 @@ def read_coco(files: Sequence[tuple[Path, Part | None]], *, where: Path, root: P
         root: where file names start; `None`: where the JSON is.
     Raises: ValueError if it is no such JSON.
     """
-    names, labels, parts = list[str](), list[str | None](), list[int]()
+    names, labels, parts = list[bytes](), list[str | None](), list[int]()
     groups: dict[str, list[str | None]] = {"location": [], "sequence": []}
     class_names, several = dict[str, None](), 0
     for file, part in files:
@@ -131,7 +132,7 @@ def read_coco(files: Sequence[tuple[Path, Part | None]], *, where: Path, root: P
             for image in data["images"]:
                 ids = said.get(image["id"], set())
                 several += len(ids) > 1
-                names.append(image["file_name"])
+                names.append(os.fsencode(image["file_name"]))
                 labels.append(categories[next(iter(ids))] if len(ids) == 1 else None)
                 groups["location"].append(_text(image.get("location")))
                 groups["sequence"].append(_text(image.get("seq_id")))
@@ -141,14 +142,14 @@ def read_coco(files: Sequence[tuple[Path, Part | None]], *, where: Path, root: P
             raise ValueError(f"{file} is not a COCO-like listing: {mistakes.one_line(error)}") from error
         parts += [PARTS.index(part) if part else -1] * (len(names) - len(parts))
         class_names |= dict.fromkeys(categories.values())
-    images, notes = found(where, root or files[0][0].parent, file_names(names))
+    images, notes = found(where, root or files[0][0].parent, pyarrow.array(names, pyarrow.binary()))
     if several:
         notes = (*notes, f"{count(several, 'image')} with several categories have no one class")
     return Records(
         images,
         pyarrow.array(labels, pyarrow.string()),
         where,
-        lambda row: names[row],
+        lambda row: images.ids[row],
         np.array(parts, np.int64) if any(part for _, part in files) else None,
         {group: pyarrow.array(texts, pyarrow.string()) for group, texts in groups.items()},
         tuple(class_names),
@@ -193,7 +194,7 @@ def _coco_like(data: Any) -> Any:
     }
 
 
-def _categories(categories: Sequence[Any]) -> dict[Any, str]:
+def _categories(categories: Any) -> dict[Any, str]:
     """Names by id, in the order of ids; names that are not unique get the id behind them."""
     ordered = sorted(categories, key=lambda category: category["id"])
     times = Counter(clean(str(category["name"])) for category in ordered)

@@ -57,7 +57,7 @@ def listing(records: Records, form: str) -> Listing:
         notes.append(_passed_over(records, numbers < 0, "without a label"))
     twice = _repeated(records, numbers, kept)
     if twice.any():
-        notes.append(_passed_over(records, twice, "that are listed already, with the same label and split"))
+        notes.append(_passed_over(records, twice, "listed again with the same label and split"))
         kept = kept[~twice[kept]]
     present, labels = np.unique(numbers[kept], return_inverse=True)
     if len(present) < 2:
