@@ -258,7 +258,7 @@ def test_files_that_are_no_parts_are_refused(tmp_path: Path) -> None:
     manifest(tmp_path, "path,label\na.png,x\nb.png,y\n", "mammals.csv")
     with pytest.raises(ValueError, match="no parts of one split") as error:
         sources.read(tmp_path)
-    one_line(error, tmp_path, "birds.csv, mammals.csv", "name one of them")
+    one_line(error, tmp_path, "birds.csv, mammals.csv", "name one file")
 
 
 def test_a_row_may_not_contradict_its_file(tmp_path: Path) -> None:

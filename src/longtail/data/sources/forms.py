@@ -51,8 +51,7 @@ def tell(path: Path, *, form: Form | None = None, label_column: str | None = Non
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
-    files: dict[Form, list[Path]]
-    files = _in_folder(path, label_column) if path.is_dir() else {_form_of(path): [path]}
+    files = _possible(path, label_column)
     words = {kind: _in_words(kind, some, path) for kind, some in files.items()}
     fitting = [kind for kind in files if form in (None, kind) or {form, kind} == {"inaturalist", "coco"}]
     match fitting:
@@ -88,15 +87,17 @@ def _form_of(file: Path) -> Form:
     raise ValueError(f"{file} is no data that can be read; allowed: a folder, or a file that ends in {endings}")
 
 
-def _in_folder(folder: Path, label_column: str | None) -> dict[Form, list[Path]]:
-    """All forms that a folder could have, with their files; if none, then it is an image folder without classes."""
+def _possible(path: Path, label_column: str | None) -> dict[Form, list[Path]]:
+    """All forms that data could have, with their files. A folder without any is an image folder without classes."""
+    if path.is_file():
+        return {_form_of(path): [path]}
     known = {*tables.KINDS, ".json", *_LISTS}
     # Parquet lies in `data` in a repository of the Hub; the tables of Hub-style image folders in the folder of a part.
     inside = [
-        *folder.glob("data/*.parquet"),
-        *(file for file in folder.glob("*/metadata.*") if part_of(file.parent.name)),
+        *path.glob("data/*.parquet"),
+        *(file for file in path.glob("*/metadata.*") if part_of(file.parent.name)),
     ]
-    files = [file for file in sorted([*folder.iterdir(), *inside]) if file.suffix.lower() in known and file.is_file()]
+    files = [file for file in sorted([*path.iterdir(), *inside]) if file.suffix.lower() in known and file.is_file()]
     found: dict[Form, list[Path]] = {}
     for file in files:
         form = _form_of(file)
@@ -104,7 +105,7 @@ def _in_folder(folder: Path, label_column: str | None) -> dict[Form, list[Path]]
             found.setdefault(form, []).append(file)
     if "coco" in found and "inaturalist" in found:  # some parts of one split have locations, and others none
         found["coco"] = sorted([*found["coco"], *found.pop("inaturalist")])
-    if not found or folders.holds_classes(folder):
+    if not found or folders.holds_classes(path):
         found["folder"] = []
     return found
 
