@@ -53,7 +53,7 @@ def tell(path: Path, *, form: Form | None = None, label_column: str | None = Non
         raise FileNotFoundError(f"{path} does not exist")
     files = _possible(path, label_column)
     words = {kind: _in_words(kind, some, path) for kind, some in files.items()}
-    fitting = [kind for kind in files if form in (None, kind) or {form, kind} == {"inaturalist", "coco"}]
+    fitting: list[Form] = [kind for kind in files if form in (None, kind) or {form, kind} == {"inaturalist", "coco"}]
     match fitting:
         case [kind]:
             return Reading(kind, words[kind], _by_part(path, words[kind], files[kind]))
