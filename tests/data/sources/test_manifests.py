@@ -215,6 +215,13 @@ def test_two_columns_of_paths(tmp_path: Path) -> None:
     assert rows(listing) == [("a.png", "x"), ("b.png", "y")]
 
 
+def test_names_of_columns_are_documented() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "how-to.md").read_text(encoding="utf-8")
+    groups = {alias.removesuffix("_id") for aliases in GROUPS.values() for alias in aliases} - {"seq"}
+    for name in (*PATH, *LABEL, *SPLIT, *PART_NAMES, *groups, "seq_id"):
+        assert f"`{name}`" in text, name
+
+
 # --- several files ----------------------------------------------------------------------------------------------------
 
 

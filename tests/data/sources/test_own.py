@@ -121,9 +121,11 @@ def test_options_of_tables_are_refused_elsewhere(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not as a table") as error:
         sources.read(tmp_path, group_column="art")
     one_line(error, tmp_path, "data.group_by is art")
-    with pytest.raises(ValueError, match=r"data\.root") as error:
-        sources.read(tmp_path, root=tmp_path)
-    one_line(error, tmp_path)
+    standins.write_cifar_parquet(tmp_path / "hub", "cifar10", per_class_train=1, per_class_test=1)
+    for path in (tmp_path, tmp_path / "hub" / "cifar10"):
+        with pytest.raises(ValueError, match=r"data\.root") as error:
+            sources.read(path, root=tmp_path)
+        one_line(error, path, "no paths in it")
 
 
 # --- what is said of it -----------------------------------------------------------------------------------------------

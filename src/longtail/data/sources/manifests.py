@@ -90,6 +90,8 @@ def _images(
 ) -> tuple[Images, tuple[str, ...]]:
     """The images in the tables, or those that their paths lead to, and notes."""
     if all(table.images is not None for table in tables):
+        if root is not None:
+            raise ValueError(f"data.root is {root}, but {where} holds the images and has no paths in it")
         return embedded([table.file for table in tables]), ()
     if any(table.images is not None for table in tables):
         raise ValueError(f"{where}: some parquet files hold images and some hold paths; give them one by one")
