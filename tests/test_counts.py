@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longtail.counts import Groups, count, effective_numbers, exponential, pareto, priors, step, subset
+from longtail.counts import Groups, count, effective_numbers, exponential, gini, pareto, priors, step, subset
 
 CIFAR10, CIFAR100 = (5000, 10), (500, 100)
 
@@ -244,3 +244,10 @@ def test_each_class_is_in_one_group(few, wider, counts):
 def test_groups_refuse_bounds_that_overlap(many, few):
     with pytest.raises(ValueError, match="need 0 <= few <= many"):
         Groups(many, few)
+
+
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=20))
+def test_gini_is_the_mean_difference_over_twice_the_mean(sizes):
+    counts = np.array(sizes)
+    differences = np.abs(counts[:, None] - counts).mean()
+    assert gini(counts) == pytest.approx(differences / (2 * counts.mean()) if counts.any() else 0)

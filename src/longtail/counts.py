@@ -166,6 +166,24 @@ def priors(counts: Counts) -> Float[np.ndarray, " classes"]:
     return counts / total
 
 
+def gini(counts: Counts) -> float:
+    """How unequal class sizes are: Gini's coefficient.
+
+    Args:
+        counts: `(C,)` images per class; classes without images count too.
+    Returns: 0 if all classes are of one size, towards 1 if one class has all images; 0 without images.
+    Source: Gini 1912: the mean difference of two class sizes over twice their mean.
+
+    >>> gini(np.array([5, 5])), gini(np.array([0, 0, 0, 4]))
+    (0.0, 0.75)
+    """
+    total, classes = counts.sum(), len(counts)
+    if not total:
+        return 0.0
+    ranks = 2 * np.arange(1, classes + 1) - classes - 1
+    return float((ranks * np.sort(counts)).sum() / (classes * total))
+
+
 def effective_numbers(counts: Counts, *, beta: float) -> Float[np.ndarray, " classes"]:
     """The effective number of images of each class: what is left when images overlap in content.
 
