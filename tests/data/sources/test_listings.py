@@ -191,6 +191,7 @@ def test_the_short_json_of_bbn(tmp_path: Path) -> None:
     [
         ("{", "Expecting"),
         ("[]", "list"),
+        ("[" * 100_000, "recursion"),
         ('{"categories": []}', "'annotations' is missing"),
         ('{"categories": [], "annotations": [], "images": [{"file_name": "a.png"}]}', "'id' is missing"),
         ('{"categories": [], "annotations": [], "images": [{"id": 1}]}', "'file_name' is missing"),

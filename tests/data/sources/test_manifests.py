@@ -169,8 +169,13 @@ def test_a_root_of_paths(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="names 2 image files, but none exists") as error:
         sources.read(file)
     one_line(error, file, file.parent / "a.png", f"data.root={tmp_path}")
-    with pytest.raises(ValueError, match=r"with data\.root"):
+    with pytest.raises(ValueError, match="none exists"):
         sources.read(file, root=tmp_path / "lists" / "no such")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "a.png").rename(tmp_path / "images" / "a.png")
+    with pytest.raises(ValueError, match="none exists") as error:
+        sources.read(file)
+    one_line(error, f"data.root={tmp_path / 'images'}, for example")
 
 
 def test_backslashes_are_slashes_where_needed(tmp_path: Path) -> None:
@@ -323,6 +328,7 @@ def test_text_in_another_encoding(tmp_path: Path) -> None:
     [
         (['{"path": "a.png", "label": "x"}', "", '{"path": "b.png", '], ["line 3", "not JSON"]),
         (['{"path": "a.png", "label": "x"}', "[1]"], ["line 2", "object"]),
+        (['{"path": "a.png", "label": "x"}', "[" * 100_000], ["line 2", "not JSON"]),
         (['{"path": "a.png", "label": "x"}', '{"path": "b.png", "label": ["x", "y"]}'], ["line 2", "['x', 'y']"]),
         (['{"path": "a.png", "label": "x"}', '{"label": "x"}'], ["line 2", "no path"]),
     ],

@@ -14,7 +14,7 @@ from jaxtyping import Int
 
 from longtail.data.decoding import decode
 from longtail.data.source import Pixels, Source
-from longtail.data.sources.words import printed
+from longtail.data.sources.words import count, printed
 
 
 class Names(Sequence[str]):
@@ -105,12 +105,13 @@ def found(where: Path, root: Path, names: pyarrow.Array) -> tuple[Images, tuple[
     slashed = file_names(os.fsdecode(name.as_py()).replace("\\", "/") for name in names)
     if not slashed.equals(names) and any_exists(root, slashed):
         return of_files(root, slashed), ("backslashes in paths are taken for slashes",)
-    around = (Path.cwd(), *root.absolute().parents[:3], *sorted(root.glob("*/"))[:100])
+    inside = [folder for place in (root, root.parent) for folder in sorted(place.glob("*/"))[:100]]
+    around = (Path.cwd(), *root.absolute().parents[:3], *inside)
     other = next((folder for folder in around if any_exists(folder, names[:100])), None)
     advice = f"data.root={other}, for example" if other else "data.root"
     first = of_files(root, names).encoded(0)
     raise ValueError(
-        f"{where} names {len(names):,} image files, but none exists; looked for {printed(str(first))}"
+        f"{where} names {count(len(names), 'image file')}, but none exists; looked for {printed(str(first))}"
         f"{' and so on' * (len(names) > 1)}; name the folder in which the paths start with {advice}"
     )
 

@@ -138,7 +138,7 @@ def read_coco(files: Sequence[tuple[Path, Part | None]], *, where: Path, root: P
                 groups["sequence"].append(_text(image.get("seq_id")))
         except KeyError as error:
             raise ValueError(f"{file} is not a COCO-like listing: {error} is missing") from error
-        except (TypeError, AttributeError, ValueError) as error:
+        except (TypeError, AttributeError, ValueError, RecursionError) as error:
             raise ValueError(f"{file} is not a COCO-like listing: {mistakes.one_line(error)}") from error
         parts += [PARTS.index(part) if part else -1] * (len(names) - len(parts))
         class_names |= dict.fromkeys(categories.values())
@@ -166,7 +166,7 @@ def coco_images(file: Path) -> pyarrow.Array:
         return file_names(image["file_name"] for image in _coco_like(json.loads(file.read_bytes()))["images"])
     except KeyError as error:
         raise ValueError(f"{file} is not a COCO-like listing: {error} is missing") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{file} is not a COCO-like listing: {mistakes.one_line(error)}") from error
 
 

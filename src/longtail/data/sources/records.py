@@ -130,8 +130,8 @@ def _classes(records: Records) -> tuple[Int[np.ndarray, " images"], list[str], l
     for name, tidy in zip(written, cleaned, strict=True):
         variants.setdefault(tidy, []).append(name)
     same = [names for tidy, names in variants.items() if tidy and len(names) > 1]
-    if same:
-        shown = "; ".join(" and ".join(map(repr, names)) for names in same[:3])
+    if same:  # in ASCII, since an accent looks the same however it is composed
+        shown = "; ".join(" and ".join(map(ascii, names)) for names in same[:3])
         notes.append(f"{count(len(same), 'class')} written in several ways and taken as one: {shown}")
     folded: dict[str, list[str]] = {}
     for name in names:

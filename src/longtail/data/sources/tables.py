@@ -118,7 +118,7 @@ def header(file: Path) -> tuple[str, ...]:
             if kind == "JSON lines":
                 return tuple(json.loads(next(line for line in text if line.strip())))
             return tuple(_first_row(file, text.read(_START), "\t" if kind == "TSV" else None)[0])
-    except (OSError, ValueError, TypeError, StopIteration, csv.Error):
+    except (OSError, ValueError, TypeError, StopIteration, RecursionError, csv.Error):
         return ()
 
 
@@ -231,7 +231,7 @@ def _json_lines(file: Path) -> Table:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{file} line {number} is not JSON: {mistakes.one_line(error)}") from None
         if not isinstance(row, dict):
             raise ValueError(f"{file} line {number} is not an object in braces, such as {{...}}")
