@@ -261,6 +261,7 @@ def test_metadata_in_an_image_folder(tmp_path: Path, kind: str) -> None:
         (tmp_path / part / f"{part}.png").write_bytes(PNG)
     listing = sources.read(tmp_path)
     assert listing.parts is not None and listing.parts.tolist() == [0, 0, 2, 2]
+    assert listing.source.ids[:] == ["train/train.png", "train/b.png", "test/test.png", "test/b.png"]
     for i in (0, 2):
         assert listing.source.image(i).shape == (8, 8, 3)
 

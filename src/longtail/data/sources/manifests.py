@@ -95,7 +95,7 @@ def _images(
         return embedded([table.file for table in tables]), ()
     if any(table.images is not None for table in tables):
         raise ValueError(f"{where}: some parquet files hold images and some hold paths; give them one by one")
-    base = root or tables[0].file.parent
+    base = root or (where if where.is_dir() else where.parent)
     names = []
     for table, each in zip(tables, columns, strict=True):
         paths = _paths(table, each, root or table.file.parent)
@@ -103,7 +103,7 @@ def _images(
             row = int(np.flatnonzero(paths.is_null().to_numpy(zero_copy_only=False))[0])
             raise ValueError(f"{table.place(row)} has no path of an image")
         if root is None and table.file.parent != base:  # in a folder for each part
-            start = PurePath(table.file.parent.absolute())
+            start = table.file.parent.relative_to(base)
             paths = file_names(str(start / path) for path in paths.to_pylist())
         names.append(paths.cast(pyarrow.binary()))
     return found(where, base, pyarrow.concat_arrays(names))
