@@ -132,10 +132,10 @@ def write_manifest(root: Path, *, split: bool = False) -> Untidy:
             name = "ouzel" if (location, burst) == (3, 2) else CLASSES[burst % 2]
             label = CLASSES.index(name)
             made.folders[name] = f"images/site {location}"
-            picture = scene(label, seed=100 * location + burst, height=48, width=64)
+            picture = scene(label, seed=100 * location + burst, height=48, width=66)
             frames = []
             for frame in range(3):
-                moved = Image.fromarray(np.roll(picture, frame, axis=1))
+                moved = Image.fromarray(picture[:, frame : frame + 64])
                 frames.append(made.save(name, f"{burst}-{frame}.jpg", moved, quality=90))
                 part = "test" if frame == 2 else "train"
                 rows.append([frames[-1], name, f"site {location}", f"burst {location}-{burst}", part])
