@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from longtail.chance import SUBSET
+
 Counts = Int[np.ndarray, " classes"]
 
 
@@ -143,7 +145,7 @@ def subset(
             raise ValueError(f"{wanted} images asked for of class {name!r}; it has {has}")
         if held_out and has <= held_out:
             raise ValueError(f"{held_out} validation images asked for of class {name!r}; it has {has} and must keep 1")
-        order = np.random.default_rng([seed, c]).permutation(np.flatnonzero(labels == c))
+        order = np.random.default_rng([seed, SUBSET, c]).permutation(np.flatnonzero(labels == c))
         chosen.append(order[: min(wanted, has - held_out)])
         held.append(order[has - held_out :])
     return np.sort(np.concatenate(chosen)), np.sort(np.concatenate(held))

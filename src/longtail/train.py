@@ -17,7 +17,7 @@ from rich.console import Console
 from torch import Tensor
 
 import longtail
-from longtail import build, evaluate, machine, methods, processes, progress, recipe
+from longtail import build, chance, evaluate, machine, methods, processes, progress, recipe
 from longtail.data import augment, batches
 from longtail.metrics import Summary
 from longtail.networks import ImageClassifier
@@ -331,7 +331,7 @@ class _Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         # Layers that draw at random (dropout, stochastic depth) get their chance from the step, not from the past.
-        key = [settings.seed, batches.NETWORK, clock.step, plan.rank]
+        key = [settings.seed, chance.NETWORK, clock.step, plan.rank]
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
         every: list[dict[str, Tensor]] = []
         for share, micro in zip(plan.shares(), micro_batches, strict=True):
@@ -391,7 +391,7 @@ def _augmented(
             batch=plan.batch_size,
             height=height,
             width=width,
-            key=(plan.seed, batches.AUGMENT, stream, step),
+            key=(plan.seed, chance.AUGMENT, stream, step),
         )
         changed = augment.augment(images, parameters.rows(share), augmentation)
         ready.append(batches.Batch(changed, batch.labels.to(device, non_blocking=True)))

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from longtail.chance import DECODE, ORDER
 from longtail.data.crops import centre_crop, channels_first, random_crop
 from longtail.data.source import Source
 
@@ -24,9 +25,6 @@ Sampling = Literal["instance", "balanced"]
 Rows = tuple[Int[np.ndarray, " batch"], ...]
 K = TypeVar("K")
 V = TypeVar("V")
-
-# What chance is used for in a training. Part of every key, so that no two uses share their random numbers.
-ORDER, AUGMENT, DECODE, NETWORK = range(4)
 
 
 class Stream(NamedTuple):
