@@ -1,0 +1,177 @@
+"""Settings of what learns and how: networks, methods, optimiser and learning rate."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from longtail.recipe.base import AtLeastOne, Fraction, Listed, Positive, Settings
+
+
+class ResNet32(Settings):
+    """The CIFAR ResNet-32 of the long-tail papers, 0.46 million parameters."""
+
+    kind: Literal["resnet32"] = Field(default="resnet32", description="which backbone")
+
+
+class ResNet9(Settings):
+    """A wide shallow network, faster per accuracy on small images."""
+
+    kind: Literal["resnet9"] = Field(default="resnet9", description="which backbone")
+    width: AtLeastOne = Field(default=32, description="channels of the first layer")
+
+
+class Timm(Settings):
+    """Any model of the timm library."""
+
+    kind: Literal["timm"] = Field(default="timm", description="which backbone")
+    name: str = Field(default="resnet50", description="name of the model, as timm.list_models() gives it")
+    pretrained: bool = Field(default=False, description="start from timm's pretrained weights")
+
+
+class LinearHead(Settings):
+    """One linear layer."""
+
+    kind: Literal["linear"] = Field(default="linear", description="which classifier")
+
+
+class CosineHead(Settings):
+    """Scaled cosine between features and class weights."""
+
+    kind: Literal["cosine"] = Field(default="cosine", description="which classifier")
+    scale: Positive = Field(default=30.0, description="factor of the cosines: logits lie between minus and plus this")
+
+
+Network = Annotated[ResNet32 | ResNet9 | Timm, Field(discriminator="kind")]
+Head = Annotated[LinearHead | CosineHead, Field(discriminator="kind")]
+
+
+class Parabolic(Settings):
+    """1 - (epoch / epochs) ** 2, the paper's."""
+
+    kind: Literal["parabolic"] = Field(default="parabolic", description="which course the weight takes")
+
+
+class Linear(Settings):
+    """1 - epoch / epochs."""
+
+    kind: Literal["linear"] = Field(default="linear", description="which course the weight takes")
+
+
+class Cosine(Settings):
+    """A quarter of a cosine."""
+
+    kind: Literal["cosine"] = Field(default="cosine", description="which course the weight takes")
+
+
+class Constant(Settings):
+    """The same weight all the time."""
+
+    kind: Literal["constant"] = Field(default="constant", description="which course the weight takes")
+    value: Fraction = Field(default=0.5, description="the weight of the feature branch")
+
+
+class Switch(Settings):
+    """1 until a fraction of the training, then 0: two stages."""
+
+    kind: Literal["step"] = Field(default="step", description="which course the weight takes")
+    at: Fraction = Field(default=0.5, description="fraction of the training after which the weight is 0")
+
+
+Alpha = Annotated[Parabolic | Linear | Cosine | Constant | Switch, Field(discriminator="kind")]
+
+
+class Projection(Settings):
+    """The MLP of the feature branch."""
+
+    hidden: AtLeastOne | None = Field(default=None, description="width of the hidden layer; null: that of the features")
+    dim: AtLeastOne = Field(default=128, description="length of the embeddings")
+
+
+class CrossEntropy(Settings):
+    """Plain cross-entropy."""
+
+    kind: Literal["ce"] = Field(default="ce", description="which method")
+    sampling: Literal["instance", "balanced"] = Field(default="instance", description="how images are drawn")
+
+
+class HybridSC(Settings):
+    """Supervised contrastive loss beside cross-entropy."""
+
+    kind: Literal["hybrid-sc"] = Field(default="hybrid-sc", description="which method")
+    temperature: Positive = Field(default=0.1, description="divides the cosine similarities of the contrastive loss")
+    alpha: Alpha = Field(default=Parabolic(), description="weight of the feature branch over time")
+    projection: Projection = Field(default=Projection(), description="the MLP of the feature branch")
+    chunk: AtLeastOne | None = Field(
+        default=None, description="images that go through the network at once, to save memory; null: all"
+    )
+
+
+class HybridPSC(Settings):
+    """Prototypical contrastive loss beside cross-entropy."""
+
+    kind: Literal["hybrid-psc"] = Field(default="hybrid-psc", description="which method")
+    temperature: Positive = Field(default=0.1, description="divides the cosine similarities of the contrastive loss")
+    alpha: Alpha = Field(default=Parabolic(), description="weight of the feature branch over time")
+    projection: Projection = Field(default=Projection(), description="the MLP of the feature branch")
+    prototypes_per_class: AtLeastOne = Field(
+        default=1, description="M; the exponentials of a class's M similarities are summed"
+    )
+    chunk: AtLeastOne | None = Field(
+        default=None, description="images that go through the network at once, to save memory; null: all"
+    )
+
+
+class SGD(Settings):
+    """Stochastic gradient descent with momentum."""
+
+    lr: Positive = Field(description="learning rate after warm-up")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.9, description="share of the last update that is kept; 0: none"
+    )
+    nesterov: bool = Field(default=False, description="use Nesterov's form of momentum")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(
+        default=1e-4, description="of every parameter, prototypes and biases too; 0: none"
+    )
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> "SGD":
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov is true and momentum is 0; Nesterov's method needs a momentum above 0")
+        return self
+
+
+Warmup = Annotated[
+    float, Field(ge=0, lt=1, description="fraction of the steps in which the learning rate rises from near 0; 0: none")
+]
+
+
+class StepDecay(Settings):
+    """Multiply the learning rate by a factor at milestones."""
+
+    kind: Literal["step"] = Field(default="step", description="which course the learning rate takes")
+    warmup: Warmup = 0.0
+    milestones: Annotated[tuple[Fraction, ...], Listed] = Field(
+        default=(0.6, 0.8), description="fractions of the training"
+    )
+    factor: Positive = Field(default=0.1, description="by which each milestone multiplies the learning rate")
+
+
+class CosineDecay(Settings):
+    """Half a cosine down to 0."""
+
+    kind: Literal["cosine"] = Field(default="cosine", description="which course the learning rate takes")
+    warmup: Warmup = 0.0
+
+
+class OneCycle(Settings):
+    """A linear rise and a linear fall to 0."""
+
+    kind: Literal["one-cycle"] = Field(default="one-cycle", description="which course the learning rate takes")
+    warmup: Warmup = 0.1
+
+
+class ConstantRate(Settings):
+    """The same learning rate all the time, after warm-up."""
+
+    kind: Literal["constant"] = Field(default="constant", description="which course the learning rate takes")
+    warmup: Warmup = 0.0

@@ -1,0 +1,180 @@
+"""Recipes as files: found, read from YAML, overridden, checked, and written."""
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from longtail import mistakes
+from longtail.recipe.training import Recipe
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people expect it: 1e-4 is a number, and a setting that stands twice is a mistake."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} stands there twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes texts that `_Loader` would take for numbers."""
+
+
+# PyYAML follows YAML 1.1, in which a number with an exponent needs a dot and a sign.
+_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+")
+for _kind in (_Loader, _Dumper):
+    _kind.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
+
+
+def _read_yaml(text: str, what: str) -> Any:
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506  (a SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        where = f"line {error.problem_mark.line + 1}: " if error.problem_mark and "\n" in text.strip() else ""
+        raise ValueError(f"{what} is not right as YAML: {where}{error.problem}") from error
+    # A value in the form of a date or an integer that is none is only noticed when it is made.
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(f"{what} is not right as YAML: {' '.join(str(error).split())}") from error
+
+
+def shipped() -> tuple[str, ...]:
+    """Names of the recipes that come with the package, sorted, numbers by their size.
+
+    >>> "cifar100-lt-100/hybrid-psc" in shipped()
+    True
+    """
+    folders = (folder for folder in _folder().iterdir() if folder.is_dir())
+    files = (f"{folder.name}/{file.name}" for folder in folders for file in folder.iterdir())
+    names = (file.removesuffix(".yaml") for file in files if file.endswith(".yaml"))
+    return tuple(sorted(names, key=lambda name: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", name)]))
+
+
+def _folder() -> Traversable:
+    return files("longtail") / "recipes"
+
+
+def text_of(name: str) -> str:
+    """The YAML text of a shipped recipe or of a file.
+
+    Args:
+        name: a shipped name, or the path of a YAML file.
+    Raises: ValueError if there is no such recipe; the nearest names are suggested.
+    """
+    if name in shipped():
+        return (_folder() / f"{name}.yaml").read_text(encoding="utf-8")
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ValueError(_unknown_recipe(name)) from error
+    except IsADirectoryError as error:
+        is_run = (Path(name) / "recipe.yaml").is_file()
+        advice = "continue a run with longtail resume" if is_run else "give a YAML file or a shipped recipe"
+        raise ValueError(f"recipe {name!r} is a folder; {advice} (longtail recipes lists all)") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"recipe {name!r} is not text in UTF-8") from error
+    except OSError as error:
+        raise ValueError(f"recipe {mistakes.shown(name)} cannot be read: {error.strerror}") from error
+
+
+def _unknown_recipe(name: str) -> str:
+    of_folder = [each for each in shipped() if name and each.startswith(f"{name.rstrip('/')}/")]
+    similar = difflib.get_close_matches(name.removesuffix(".yaml"), shipped(), n=2, cutoff=0.5)
+    hint = f"; did you mean {mistakes.either(of_folder or similar)}?" if of_folder or similar else ""
+    return f"unknown recipe {mistakes.shown(name)}: neither shipped nor a file{hint} (longtail recipes lists all)"
+
+
+def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and override some of its settings.
+
+    Args:
+        name: a shipped name, or the path of a YAML file.
+        overrides: texts such as `method.temperature=0.07`; the value is YAML. Another `kind` of a block starts that
+            block from its defaults, wherever in the list it stands. Of two values for one setting the last counts.
+    Raises: ValueError, in one line, for an unknown recipe, an unknown setting (with the nearest), or a bad value.
+
+    >>> load("digits-lt/hybrid-psc", ["epochs=3", "method.alpha.kind=linear"]).method.alpha
+    Linear(kind='linear')
+    """
+    raw = _read_yaml(text_of(name), name)
+    if not isinstance(raw, dict):
+        held = "nothing" if raw is None else f"a {type(raw).__name__}"
+        raise ValueError(f"{name} holds {held}; a recipe is a mapping of settings, such as epochs: 200")
+    raw["name"] = raw.get("name") or (name if name in shipped() else Path(name).stem)
+    assigned = [_parse(override) for override in overrides]
+    # Blocks before what is in them, and kinds first: they reset a block in which other overrides then set their values.
+    for keys, value in sorted(assigned, key=lambda item: (len(item[0]), item[0][-1] != "kind")):
+        _assign(raw, keys, value)
+    return parse(raw)
+
+
+def parse(raw: dict[str, Any]) -> Recipe:
+    """Check settings.
+
+    Raises: ValueError with the first mistake and the names of others, in one line.
+    """
+    try:
+        return Recipe.model_validate(raw)
+    except ValidationError as error:
+        raise ValueError(mistakes.explain(error, raw, schema=schema(), names=names())) from error
+
+
+def dump(recipe: Recipe) -> str:
+    """The recipe as YAML, every setting written out; reading it gives the same recipe."""
+    return yaml.dump(recipe.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a recipe, by which editors complete and check it."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Recipe.model_json_schema()}
+
+
+def _parse(override: str) -> tuple[list[str], Any]:
+    name, equals, value = override.partition("=")
+    keys = name.strip().split(".")
+    if not (equals and all(keys)):
+        raise ValueError(f"--set {override!r} is not of the form name=value, as in method.temperature=0.07")
+    return keys, _read_yaml(value, f"--set {override!r}")
+
+
+def _assign(raw: dict[str, Any], keys: list[str], value: Any) -> None:
+    block = raw
+    for key in keys[:-1]:
+        if not isinstance(block.get(key), dict):
+            block[key] = {}
+        block = block[key]
+    if block is not raw and keys[-1] == "kind" and block.get("kind") != value:
+        block.clear()
+    block[keys[-1]] = value
+
+
+def names(settings: type[BaseModel] = Recipe, prefix: str = "") -> tuple[str, ...]:
+    """All settings there are, dotted, those of every kind of a block included.
+
+    >>> "method.alpha.at" in names()
+    True
+    """
+    found: dict[str, None] = {}
+    for field, info in settings.model_fields.items():
+        found[prefix + field] = None
+        for block in _blocks(info.annotation):
+            found.update(dict.fromkeys(names(block, f"{prefix}{field}.")))
+    return tuple(found)
+
+
+def _blocks(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The groups of settings within a type: itself, or the members of a union."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _blocks(part)

@@ -1,0 +1,90 @@
+"""All settings of a training."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from longtail.recipe.base import AtLeastOne, Fraction, Positive, Settings
+from longtail.recipe.data import Augment, Data
+from longtail.recipe.learning import (
+    SGD,
+    ConstantRate,
+    CosineDecay,
+    CrossEntropy,
+    Head,
+    HybridPSC,
+    HybridSC,
+    LinearHead,
+    Network,
+    OneCycle,
+    StepDecay,
+)
+
+
+class Groups(Settings):
+    """Bounds of the many-, medium- and few-shot classes, in training images."""
+
+    many: Annotated[int, Field(ge=0)] = Field(default=100, description="more images than this")
+    few: Annotated[int, Field(ge=0)] = Field(default=20, description="fewer images than this")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Groups":
+        if self.few > self.many:
+            raise ValueError(f"few is {self.few} and many is {self.many}; few must not exceed many")
+        return self
+
+
+class Published(Settings):
+    """What a paper reports for this row."""
+
+    top1: Fraction = Field(description="accuracy on the test split, as a fraction")
+    source: str = Field(description="the paper, and where in it the figure stands")
+
+
+class Recipe(Settings):
+    """All settings of a training."""
+
+    name: str = Field(default="", description="for people; the shipped name or the file's stem if empty")
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
+        default=0, description="of the run: initial weights, order of images, augmentation"
+    )
+    epochs: AtLeastOne = Field(description="passes over the natural training set")
+    batch_size: AtLeastOne = Field(description="images a stream and step, over all processes")
+    accumulate: AtLeastOne = Field(
+        default=1, description="forward passes a step; a contrastive loss compares within one pass"
+    )
+    clip: Positive | None = Field(default=None, description="largest norm of the gradient; null: no clipping")
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None, description="decay of an exponential moving average of the weights, used to predict; null: none"
+    )
+    precision: Literal["fp64", "fp32", "bf16", "fp16"] = Field(
+        default="fp32", description="of the networks; losses are never below float32; fp64 is for proofs"
+    )
+    sync_batchnorm: bool = Field(default=True, description="share batch statistics between processes")
+    evaluate_every: AtLeastOne = Field(
+        default=1, description="epochs between evaluations; the last epoch is always evaluated"
+    )
+    log_every: AtLeastOne = Field(default=10, description="steps between lines of metrics.jsonl")
+    tensorboard: bool = Field(default=True, description="write TensorBoard event files too")
+    split: Literal["test", "validation"] = Field(
+        default="test", description="what is evaluated; tune on validation only"
+    )
+    groups: Groups = Field(default=Groups(), description="which classes are called many-, medium- and few-shot")
+    data: Data = Field(description="which images there are to learn from")
+    augment: Augment = Field(description="random changes of the training images, and the normalisation of all images")
+    network: Network = Field(description="the backbone: images to features")
+    head: Head = Field(default=LinearHead(), description="the classifier: features to logits")
+    method: Annotated[CrossEntropy | HybridSC | HybridPSC, Field(discriminator="kind")] = Field(
+        description="what is minimised"
+    )
+    optimizer: SGD = Field(description="SGD, on all parameters alike")
+    schedule: Annotated[StepDecay | CosineDecay | OneCycle | ConstantRate, Field(discriminator="kind")] = Field(
+        description="of the learning rate, over the training"
+    )
+    published: Published | None = Field(default=None, description="the paper's figure for this row")
+
+    @model_validator(mode="after")
+    def _something_to_evaluate(self) -> "Recipe":
+        if self.split == "validation" and self.data.validation == 0:
+            raise ValueError("split is validation and data.validation is 0; hold out at least 1 image per class")
+        return self
