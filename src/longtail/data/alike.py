@@ -1,7 +1,7 @@
 """Alike images: which have the same pixels, and which are nearly the same, among very many."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float32, Int, UInt8
@@ -55,27 +55,33 @@ def same(digests: Sequence[bytes]) -> list[Positions]:
     return [np.array(group) for group in members.values() if len(group) > 1]
 
 
-def nearly(thumbnails: Thumbnails) -> Int[np.ndarray, "pairs 2"]:
-    """Pairs of images that are the same but for compression, size, brightness, or a few cut-off pixels.
+def nearly(thumbnails: Thumbnails) -> list[Positions]:
+    """Groups of images that are the same but for compression, size, brightness, or a few cut-off pixels.
 
-    Candidates agree in at least 16 of the 128 bits of their outlines and stand close to each other when the outlines
-    are sorted; so the time grows with N log N, and a pair in a crowd of thousands of alike images may be missed, though
-    a chain of other pairs leads from one to the other. Of the candidates, those remain whose thumbnails correlate by at
-    least 0.98 over all pixels and colours, which brightness and contrast leave alone. Images without contrast are in no
-    pair. `benchmarks/audit.md` says how many of such pairs a person calls duplicates.
+    Two images are if their thumbnails correlate by at least 0.98 over all pixels and colours, which brightness and
+    contrast leave alone; a group is a chain of such pairs. Only those are compared that agree in at least 16 of the
+    128 bits of their outlines and stand close to each other when the outlines are sorted by these 16: the time grows
+    with N log N. Images without contrast are in no group. `benchmarks/audit.md` says how many of such pairs a person
+    calls duplicates.
 
     Args:
         thumbnails: `(N, 16, 16, 3)`, from `thumbnail`.
-    Returns: `(P, 2)` positions, the smaller first, ascending.
+    Returns: positions, ascending in each group, and groups by their first member.
 
     >>> gradient = np.arange(16, dtype=np.uint8)[:, None, None] * np.full((16, 3), 8, np.uint8)
-    >>> nearly(np.stack([gradient, gradient.swapaxes(0, 1), gradient + 5])).tolist()
+    >>> [group.tolist() for group in nearly(np.stack([gradient, gradient.swapaxes(0, 1), gradient + 5]))]
     [[0, 2]]
     """
     told = np.flatnonzero(_contrast(thumbnails) >= _PLAIN)
-    pairs = told[_candidates(outlines(thumbnails[told]))]
-    close = [_correlation(thumbnails, chunk) >= _CORRELATION for chunk in _chunks(pairs)]
-    return pairs[np.concatenate(close)] if close else pairs
+    component = np.arange(len(thumbnails))
+    for pairs in _candidates(outlines(thumbnails[told])):
+        # In a crowd, most candidates are known to be in one group; comparing them all would take a long time.
+        new = told[pairs]
+        new = new[component[new[:, 0]] != component[new[:, 1]]]
+        close = [chunk[_correlation(thumbnails, chunk) >= _CORRELATION] for chunk in _chunks(new)]
+        if any(map(len, close)):
+            component = _linked(component[np.concatenate(close)], len(component))[component]
+    return _members(component)
 
 
 def joined(groups: Sequence[Positions], *, images: int) -> list[Positions]:
@@ -90,13 +96,8 @@ def joined(groups: Sequence[Positions], *, images: int) -> list[Positions]:
     """
     if not groups:
         return []
-    first = np.concatenate([np.full(len(group), group[0]) for group in groups])
-    every = np.concatenate(list(groups))
-    links = coo_array((np.ones(len(every), bool), (first, every)), shape=(images, images))
-    component = connected_components(links, directed=False)[1]
-    order = np.argsort(component, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(component[order])) + 1)
-    return sorted((part for part in parts if len(part) > 1), key=lambda part: int(part[0]))
+    links = np.concatenate([np.stack([np.full(len(group), group[0]), group], axis=1) for group in groups])
+    return _members(_linked(links, images))
 
 
 def outlines(thumbnails: Thumbnails) -> UInt8[np.ndarray, "images 16"]:
@@ -126,19 +127,29 @@ def _shrinking() -> Float32[np.ndarray, "9 16"]:
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
 
-def _candidates(outline: UInt8[np.ndarray, "images 16"]) -> Int[np.ndarray, "pairs 2"]:
+def _candidates(outline: UInt8[np.ndarray, "images 16"]) -> Iterator[Int[np.ndarray, "pairs 2"]]:
+    """Pairs with similar outlines, those first that stand next to each other in some order."""
     words, bands = outline.view(np.uint64), outline.view(np.uint16)
-    found = [np.empty((0, 2), np.int64)]
-    for band in bands.T:
-        order = np.lexsort((words[:, 1], words[:, 0], band))
-        for step in range(1, min(_REACH, len(order) - 1) + 1):
+    orders = [np.lexsort((words[:, 1], words[:, 0], band)) for band in bands.T]
+    for step in range(1, min(_REACH, len(outline) - 1) + 1):
+        for band, order in zip(bands.T, orders, strict=True):
             pairs = np.stack([order[:-step], order[step:]], axis=1)
             pairs = pairs[band[pairs[:, 0]] == band[pairs[:, 1]]]
-            if not len(pairs):
-                break
             bits = np.bitwise_count(words[pairs[:, 0]] ^ words[pairs[:, 1]]).sum(1)
-            found.append(np.sort(pairs[bits <= _BITS], axis=1))
-    return np.unique(np.concatenate(found), axis=0)
+            yield pairs[bits <= _BITS]
+
+
+def _linked(links: Int[np.ndarray, "links 2"], images: int) -> Int[np.ndarray, " images"]:
+    """The number of the component of each image when the linked ones are joined."""
+    graph = coo_array((np.ones(len(links), bool), (links[:, 0], links[:, 1])), shape=(images, images))
+    return connected_components(graph, directed=False)[1]
+
+
+def _members(component: Int[np.ndarray, " images"]) -> list[Positions]:
+    """The images of each component of several, ascending, by their first."""
+    order = np.argsort(component, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(component[order])) + 1)
+    return sorted((part for part in parts if len(part) > 1), key=lambda part: int(part[0]))
 
 
 def _contrast(thumbnails: Thumbnails) -> Float32[np.ndarray, " images"]:
