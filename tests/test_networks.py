@@ -3,11 +3,13 @@
 import math
 
 import pytest
+import safetensors.torch
 import timm
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+import messages
 from longtail.networks import (
     CosineClassifier,
     ImageClassifier,
@@ -219,6 +221,70 @@ def test_pretrained_weights_that_cannot_be_had(monkeypatch):
     # Nothing is fetched without `pretrained`: then it is no matter of weights.
     with pytest.raises(OSError, match="no route to host for resnet10t False 0"):
         TimmBackbone("resnet10t", pretrained=False)
+
+
+def saved(folder, values, name="weights.safetensors"):
+    file = folder / name
+    if file.suffix == ".safetensors":
+        safetensors.torch.save_file(values, file)
+    else:
+        torch.save(values, file)
+    return file
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_mambaout", "deit_tiny_distilled_patch16_224"])
+@pytest.mark.parametrize("kind", ["safetensors", "pth", "checkpoint"])
+def test_timm_backbone_starts_from_a_file(tmp_path, name, kind):
+    values = timm.create_model(name).state_dict()
+    match kind:
+        case "safetensors":
+            file = saved(tmp_path, values)
+        case "pth":
+            file = saved(tmp_path, values, "weights.pth")
+        case _:  # as a training under DistributedDataParallel saves it
+            nested = {"state_dict": {f"module.{key}": value for key, value in values.items()}, "epoch": 3}
+            file = saved(tmp_path, nested, "last.ckpt")
+    model = TimmBackbone(name, pretrained=False, weights=file).model
+    state = model.state_dict()
+    assert 0 < len(state) < len(values)
+    for key, value in state.items():
+        assert torch.equal(value, values[key])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda v: v.pop("conv1.0.weight"),
+            r"does not fit network test_resnet: it lacks conv1\.0\.weight \(1 such in all\)",
+        ),
+        (lambda v: v.update(more=torch.zeros(1)), r"does not fit network test_resnet: it has more \(1 such in all\)"),
+        (
+            lambda v: v.update({"bn1.weight": torch.zeros(3)}),
+            "does not fit network test_resnet: .*size mismatch for bn1",
+        ),
+        (lambda v: v.clear(), "does not fit network test_resnet: it lacks conv1"),
+    ],
+)
+def test_weights_of_another_network_are_refused(tmp_path, change, message):
+    values = timm.create_model("test_resnet").state_dict()
+    change(values)
+    with pytest.raises(ValueError, match=message) as caught:
+        TimmBackbone("test_resnet", pretrained=False, weights=saved(tmp_path, values, "weights.pth"))
+    messages.one_line(caught)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pth"])
+def test_files_that_hold_no_weights_are_refused(tmp_path, name):
+    file = tmp_path / name
+    for content in (None, b"", b"not weights", b"PK\x03\x04"):
+        if content is not None:
+            file.write_bytes(content)
+        with pytest.raises(ValueError, match="cannot be read as weights of a network") as caught:
+            TimmBackbone("test_resnet", pretrained=False, weights=file)
+        messages.one_line(caught, file)
+    with pytest.raises(ValueError, match="cannot be read as weights of a network"):
+        TimmBackbone("test_resnet", pretrained=False, weights=saved(tmp_path, [1, 2], "list.pth"))
 
 
 def test_cosine_classifier_by_hand():

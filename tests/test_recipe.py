@@ -120,12 +120,12 @@ def test_override_with_a_value_that_is_not_yaml(value: str) -> None:
         ("batch_size=0", "batch_size is 0; allowed: an integer of at least 1"),
         ("tensorboard=1", "tensorboard is 1; allowed: true or false"),
         ("name=7", "name is 7; allowed: text"),
-        ("split=valid", "split is 'valid'; allowed: test or validation"),
+        ("split=valid", "split is 'valid'; allowed: test or validation or null"),
         ("ema=1", "ema is 1; allowed: a number above 0 and below 1 or null"),
         ("clip=0", "clip is 0; allowed: a number above 0 or null"),
         ("data.imbalance=0.5", "data.imbalance is 0.5; allowed: a number of at least 1"),
         ("data.imbalance=.nan", "data.imbalance is nan; it must be finite"),
-        ("data.name=mnist", "data.name is 'mnist'; allowed: digits, cifar10, cifar100 or inaturalist2018"),
+        ("data.name=mnist", "data.name is 'mnist'; allowed: digits, cifar10, cifar100, inaturalist2018 or own"),
         ("method.temperature=0", "method.temperature is 0; allowed: a number above 0"),
         ("method.temperature=-0.1", "method.temperature is -0.1; allowed: a number above 0"),
         ("method.temperature=.inf", "method.temperature is inf; it must be finite"),
@@ -203,6 +203,72 @@ def test_override_with_a_value_that_is_not_yaml(value: str) -> None:
 )
 def test_mistake_in_one_line(override: str, said: str) -> None:
     assert mistake(override).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("path", "'/birds'"),
+        ("form", "'folder'"),
+        ("root", "'/birds'"),
+        ("label_column", "'species'"),
+        ("group_by", "'none'"),
+        ("test_share", "0.0"),
+        ("validation_share", "0.1"),
+        ("packed", "false"),
+        ("max_unreadable", "0.0"),
+        ("min_images", "5"),
+        ("on_rare", "'error'"),
+    ],
+)
+def test_settings_of_own_data_fit_no_other(setting: str, value: str) -> None:
+    said = mistake(f"data.{setting}={value}")
+    assert said == f"data: {setting} is {value}, but name is digits; only own data has it"
+    own = recipe.load(PSC, [*OWN, "data.min_images=5", f"data.{setting}={value}"])
+    assert getattr(own.data, setting) is not None
+
+
+OWN = ("data.name=own", "data.profile=null", "data.imbalance=100")
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("data.path=''", "data.path is ''; allowed: text that is not empty or null"),
+        ("data.form=csv", "data.form is 'csv'; allowed: folder, table, hub, list, inaturalist or coco or null"),
+        ("data.test_share=1", "data.test_share is 1; allowed: a number of at least 0 and below 1 or null"),
+        (
+            "data={name: own, test_share: 0.5, validation_share: 0.5}",
+            "data: test_share is 0.5 and validation_share 0.5;",
+        ),
+        ("data.validation=3", "data: validation is 3, but name is own; set validation_share instead"),
+        ("data.n_max=3", "data: n_max is 3, but profile natural takes all images; set n_max to null"),
+        ("data.on_rare=drop", "data: on_rare is 'drop'; allowed: keep, error or merge:NAME"),
+        ("data.on_rare='merge: '", "data: on_rare is 'merge: '; allowed: keep, error or merge:NAME"),
+        ("data.on_rare=error", "data: on_rare is error, but no class is rare; set min_images"),
+        (
+            "network={kind: timm, pretrained: true, weights: /w}",
+            "network: weights is /w and pretrained is true; choose one of the two",
+        ),
+    ],
+)
+def test_mistake_with_own_data(override: str, said: str) -> None:
+    assert mistake(*OWN, override).startswith(said)
+
+
+def test_own_data_is_taken_as_it_is_unless_a_profile_is_said() -> None:
+    assert recipe.load(PSC, OWN).data.profile_used == "natural"
+    assert recipe.load(PSC, [*OWN, "data.profile=step"]).data.profile_used == "step"
+    assert recipe.load(PSC, ["data.profile=null"]).data.profile_used == "exponential"
+
+
+def test_paths_are_those_of_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    paths = ["data.path=birds/../images", "data.root=~/data", "network={kind: timm, weights: resnet.pth}"]
+    one = recipe.load(PSC, [*OWN, *paths])
+    assert (one.data.path, one.data.root) == (str(tmp_path / "images"), "/home/me/data")
+    assert isinstance(one.network, recipe.Timm) and one.network.weights == str(tmp_path / "resnet.pth")
 
 
 def test_validation_split_needs_images() -> None:

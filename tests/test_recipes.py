@@ -137,7 +137,7 @@ def test_cifar_recipes_follow_the_paper(name: str) -> None:
     assert (one.augment.mean, one.augment.std) == ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
     assert (one.augment.jitter, one.augment.resized_crop, one.augment.cutout) == (None, None, 0)
     assert (one.optimizer.momentum, one.optimizer.nesterov) == (0.9, False)
-    assert (one.split, one.ema, one.clip, one.precision, one.accumulate) == ("test", None, None, "fp32", 1)
+    assert (one.split, one.ema, one.clip, one.precision, one.accumulate) == (None, None, None, "fp32", 1)
     assert (one.groups.many, one.groups.few) == (100, 20)
 
 

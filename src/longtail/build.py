@@ -111,15 +111,17 @@ def classifier(
         network: the backbone.
         head: the classifier on it.
         classes: number of classes.
-        fetch: get pretrained weights if the recipe says so; of no use before a checkpoint is loaded.
+        fetch: get pretrained weights, or those of a file, if the recipe says so; of no use before a checkpoint is
+            loaded.
     """
     match network:
         case recipe.ResNet32():
             backbone = networks.ResNet32()
         case recipe.ResNet9(width=width):
             backbone = networks.ResNet9(width)
-        case recipe.Timm(name=name, pretrained=pretrained):
-            backbone = networks.TimmBackbone(name, pretrained=pretrained and fetch)
+        case recipe.Timm(name=name, pretrained=pretrained, weights=weights):
+            file = Path(weights) if weights is not None and fetch else None
+            backbone = networks.TimmBackbone(name, pretrained=pretrained and fetch, weights=file)
     match head:
         case recipe.LinearHead():
             layer = networks.LinearClassifier(backbone.dim, classes)

@@ -171,6 +171,8 @@ def _words(allowed: dict[str, Any]) -> str:
             limits = [f"{words} {allowed[key]:,}" for key, words in bounds.items() if key in allowed]
             noun = "an integer" if kind == "integer" else "a number"
             return f"{noun}{' of' * limits[0].startswith('at')} {' and '.join(limits)}" if limits else noun
+        case {"type": "string", "minLength": 1}:
+            return "text that is not empty"
         case {"type": "null" | "boolean" | "string" | "array" as kind}:
             return {"null": "null", "boolean": "true or false", "string": "text", "array": "a list of values"}[kind]
     return "a block of settings"

@@ -2,7 +2,8 @@
 
 import difflib
 from itertools import pairwise
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
 import timm
 import torch
@@ -124,13 +125,15 @@ class TimmBackbone(Backbone):
     Args:
         name: as in `timm.list_models()`.
         pretrained: start from the library's pretrained weights, which it fetches or finds in its cache.
-    Raises: ValueError if the name is unknown (the nearest are named) or the weights cannot be had.
+        weights: start from a file of weights instead, named as the library's: safetensors, or a state dict of torch,
+            maybe inside of a checkpoint. Those of its classifier are left out.
+    Raises: ValueError if the name is unknown (the nearest are named), or the weights cannot be had or do not fit.
 
     >>> TimmBackbone("resnet10t", pretrained=False).dim
     512
     """
 
-    def __init__(self, name: str, *, pretrained: bool) -> None:
+    def __init__(self, name: str, *, pretrained: bool, weights: Path | None = None) -> None:
         super().__init__()
         # A tag, as in "resnet50.a1_in1k", names one set of weights.
         if not timm.is_model(name) or ("." in name and not timm.is_model_pretrained(name)):
@@ -149,9 +152,30 @@ class TimmBackbone(Backbone):
             ) from error
         # Not `num_features`, which some models (MobileNetV3, VGG, ...) widen once more before the classifier.
         self.dim = cast(int, self.model.head_hidden_size)
+        if weights is not None:
+            _load(self.model, weights, name)
 
     def forward(self, images: Images) -> Float[Tensor, "batch dim"]:
         return self.model(images)
+
+
+def _load(model: Any, file: Path, name: str) -> None:
+    """Load weights into a model of timm's without its classifier: all that it has, and no others."""
+    try:
+        values = timm.models.load_state_dict(str(file))
+    except Exception as error:  # torch and safetensors raise whatever they like for a file that is something else
+        raise ValueError(f"{file} cannot be read as weights of a network ({type(error).__name__})") from error
+    classifiers = model.pretrained_cfg["classifier"]
+    for layer in (classifiers,) if isinstance(classifiers, str) else classifiers or ():
+        values.pop(f"{layer}.weight", None)
+        values.pop(f"{layer}.bias", None)
+    try:
+        missing, unknown = model.load_state_dict(values, strict=False)
+    except RuntimeError as error:  # other shapes
+        raise ValueError(f"{file} does not fit network {name}: {' '.join(str(error).split())}") from error
+    for keys, fault in ((missing, "lacks"), (unknown, "has")):
+        if keys:
+            raise ValueError(f"{file} does not fit network {name}: it {fault} {keys[0]} ({len(keys)} such in all)")
 
 
 class CosineClassifier(nn.Module):

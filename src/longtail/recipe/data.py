@@ -4,15 +4,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from longtail.recipe.base import AtLeastOne, Colour, Fraction, Listed, Positive, Settings
+from longtail import mistakes
+from longtail.recipe.base import AtLeastOne, Colour, Fraction, Listed, Place, Positive, Settings, Share, Text
+
+Profile = Literal["exponential", "pareto", "step", "natural"]
 
 
 class Data(Settings):
-    """Which images there are to learn from."""
+    """Which images there are to learn from; `own` are yours, wherever `path` is."""
 
-    name: Literal["digits", "cifar10", "cifar100", "inaturalist2018"] = Field(description="the data set")
-    profile: Literal["exponential", "pareto", "step", "natural"] = Field(
-        default="exponential", description="how the class counts fall; natural takes all images as they are"
+    name: Literal["digits", "cifar10", "cifar100", "inaturalist2018", "own"] = Field(description="the data set")
+    profile: Profile | None = Field(
+        default=None,
+        description="how the class counts fall; natural takes all images as they are; "
+        "null: natural for own data, exponential for others",
     )
     imbalance: Annotated[float, Field(ge=1)] = Field(
         default=100, description="images of the most frequent class over those of the rarest; not used by natural"
@@ -21,11 +26,12 @@ class Data(Settings):
         default=None, description="images of the most frequent class; null: as many as every class has"
     )
     seed: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="chooses the images; the same for every run, unlike the seed"
+        default=0, description="chooses and splits the images; the same for every run, unlike the seed"
     )
     validation: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
-        description="images per class held out of training; null: a tenth of n_max, at least 1, if split is validation",
+        description="images per class held out of training; null: a tenth of n_max, at least 1, if split is "
+        "validation; own data has validation_share instead",
     )
     image_size: Annotated[int, Field(ge=8)] | None = Field(
         default=None,
@@ -33,10 +39,67 @@ class Data(Settings):
     )
     in_memory: bool = Field(default=True, description="decode all images once, before training; false: in every step")
     workers: Annotated[int, Field(ge=0)] = Field(default=0, description="processes that decode, if not in_memory")
+    path: Place | None = Field(
+        default=None, description="own data: a folder, a manifest, a list, or parquet with images in it"
+    )
+    form: Literal["folder", "table", "hub", "list", "inaturalist", "coco"] | None = Field(
+        default=None, description="own data: as what it is read; null: as its files tell"
+    )
+    root: Place | None = Field(
+        default=None, description="own data: where paths in a file start; null: where that file is"
+    )
+    label_column: Text | None = Field(
+        default=None, description="own data: the column of the class; null: the one with a usual name"
+    )
+    group_by: Text | None = Field(
+        default=None,
+        description="own data: a column, or group, location or sequence: images that agree in it stay in one part; "
+        "null: the first of these three that there is; none: each image by itself",
+    )
+    test_share: Share | None = Field(
+        default=None,
+        description="own data: share of each class's training images held out for the test, if it gives no test part; "
+        "null: 0.2, or 0 if it gives a validation part and split is not test",
+    )
+    validation_share: Share | None = Field(
+        default=None,
+        description="own data: the same for validation; null: 0, or 0.1 if split is validation",
+    )
+    packed: bool | None = Field(
+        default=None,
+        description="own data: keep it decoded, and shrunk to what image_size needs, in a file in the cache folder; "
+        "null: true for own data",
+    )
+    max_unreadable: Fraction | None = Field(
+        default=None,
+        description="own data: share of the images that may be unreadable; null: any, as long as no class vanishes",
+    )
+    min_images: AtLeastOne | None = Field(
+        default=None, description="own data: a class with fewer readable images is rare; null: none is"
+    )
+    on_rare: Text = Field(
+        default="keep",
+        description="own data: what becomes of rare classes: keep, error, or merge:NAME, which makes them one class",
+    )
+
+    @property
+    def profile_used(self) -> Profile:
+        """How the class counts fall, said or not."""
+        return self.profile or ("natural" if self.name == "own" else "exponential")
+
+    @model_validator(mode="after")
+    def _fits_the_data(self) -> "Data":
+        if self.name == "own" and self.validation is not None:
+            raise ValueError(f"validation is {self.validation}, but name is own; set validation_share instead")
+        for setting in _OWN if self.name != "own" else ():
+            value = getattr(self, setting)
+            if value != type(self).model_fields[setting].default:
+                raise ValueError(f"{setting} is {mistakes.shown(value)}, but name is {self.name}; only own data has it")
+        return self
 
     @model_validator(mode="after")
     def _natural_is_not_cut(self) -> "Data":
-        if self.profile == "natural" and self.n_max is not None:
+        if self.profile_used == "natural" and self.n_max is not None:
             raise ValueError(f"n_max is {self.n_max}, but profile natural takes all images; set n_max to null")
         return self
 
@@ -47,6 +110,30 @@ class Data(Settings):
                 f"workers is {self.workers}, but images are in memory; set in_memory to false or workers to 0"
             )
         return self
+
+    @model_validator(mode="after")
+    def _something_trains(self) -> "Data":
+        test, validation = self.test_share or 0, self.validation_share or 0
+        if test + validation >= 1:
+            raise ValueError(
+                f"test_share is {test:g} and validation_share {validation:g}; together they must be below 1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rare_is_defined(self) -> "Data":
+        kind, _, name = self.on_rare.partition(":")
+        if self.on_rare not in ("keep", "error") and not (kind == "merge" and name.strip()):
+            raise ValueError(f"on_rare is {self.on_rare!r}; allowed: keep, error or merge:NAME")
+        if self.on_rare != "keep" and self.min_images is None:
+            raise ValueError(f"on_rare is {self.on_rare}, but no class is rare; set min_images")
+        return self
+
+
+_OWN = (
+    *("path", "form", "root", "label_column", "group_by", "test_share", "validation_share"),
+    *("packed", "max_unreadable", "min_images", "on_rare"),
+)
 
 
 class Jitter(Settings):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from longtail.recipe.base import AtLeastOne, Fraction, Listed, Positive, Settings
+from longtail.recipe.base import AtLeastOne, Fraction, Listed, Place, Positive, Settings
 
 
 class ResNet32(Settings):
@@ -26,6 +26,16 @@ class Timm(Settings):
     kind: Literal["timm"] = Field(default="timm", description="which backbone")
     name: str = Field(default="resnet50", description="name of the model, as timm.list_models() gives it")
     pretrained: bool = Field(default=False, description="start from timm's pretrained weights")
+    weights: Place | None = Field(
+        default=None,
+        description="start from weights in a file, safetensors or a state dict of torch; its classifier is left out",
+    )
+
+    @model_validator(mode="after")
+    def _one_start(self) -> "Timm":
+        if self.pretrained and self.weights is not None:
+            raise ValueError(f"weights is {self.weights} and pretrained is true; choose one of the two")
+        return self
 
 
 class LinearHead(Settings):

@@ -66,8 +66,10 @@ class Recipe(Settings):
     )
     log_every: AtLeastOne = Field(default=10, description="steps between lines of metrics.jsonl")
     tensorboard: bool = Field(default=True, description="write TensorBoard event files too")
-    split: Literal["test", "validation"] = Field(
-        default="test", description="what is evaluated; tune on validation only"
+    split: Literal["test", "validation"] | None = Field(
+        default=None,
+        description="what is evaluated; tune on validation only; null: test, but validation for own data that gives a "
+        "validation part and no test part",
     )
     groups: Groups = Field(default=Groups(), description="which classes are called many-, medium- and few-shot")
     data: Data = Field(description="which images there are to learn from")
