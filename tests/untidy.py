@@ -264,10 +264,10 @@ def _formats(made: _Made) -> None:
     }
     for file, (odd, change) in changes.items():
         made.save("heron", file, change(heron()), odd)
-    with_hole = heron().convert("RGBA")
-    with_hole.paste((0, 0, 0, 0), (8, 8, 24, 24))
     for suffix in (".png", ".webp"):
-        made.save("heron", f"alpha{suffix}", with_hole if suffix == ".png" else heron().convert("RGBA"), "alpha")
+        with_hole = heron().convert("RGBA")
+        with_hole.paste((0, 0, 0, 0), (8, 8, 24, 24))
+        made.save("heron", f"alpha{suffix}", with_hole, "alpha")
     colour = heron()
     made.write("heron", "sixteen bit colour.png", sixteen_bit_colour(np.asarray(colour)), colour.size, "16-bit")
     moving = {"save_all": True, "append_images": [heron(), heron()]}
