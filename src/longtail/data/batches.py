@@ -248,17 +248,26 @@ def decoded(
     """
     decode = partial(_decode, plan, source, indices, size, area)
     step: list[tuple[Batch, ...]] = []
-    for micro in _by_workers(decode, _shares(plan, start, stop), workers=workers, pin_memory=pin_memory):
+    for micro in by_workers(decode, _shares(plan, start, stop), workers=workers, pin_memory=pin_memory):
         step.append(tuple(micro))  # pinning turns a tuple into a list
         if len(step) == plan.accumulate:
             yield step
             step = []
 
 
-def _by_workers(
-    function: Callable[[K], V], keys: Iterable[K], *, workers: int, pin_memory: bool = False
-) -> Iterator[V]:
-    """The function's values for all keys, in order, worked out ahead by other processes if wanted."""
+def by_workers(function: Callable[[K], V], keys: Iterable[K], *, workers: int, pin_memory: bool = False) -> Iterator[V]:
+    """The function's values for all keys, in order, worked out ahead by other processes if wanted.
+
+    Args:
+        function: of one key; where processes are not forked, one that can be pickled.
+        keys: asked for one by one, a few ahead of what is given.
+        workers: processes; 0 works here.
+        pin_memory: put tensors into page-locked memory.
+    Raises: ValueError if the function does, with the same words.
+
+    >>> list(by_workers(len, ["a", "bc"], workers=0))
+    [1, 2]
+    """
     loader = DataLoader(
         _Function(function),
         batch_size=None,
@@ -351,4 +360,4 @@ def in_order(
         batch: images a batch.
     """
     rows = (indices[first : first + batch] for first in range(0, len(indices), batch))
-    yield from _by_workers(partial(stack, source, size=size), rows, workers=workers)
+    yield from by_workers(partial(stack, source, size=size), rows, workers=workers)

@@ -18,6 +18,20 @@ def channels_first(pixels: Pixels) -> UInt8[Tensor, "3 h w"]:
     return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
 
 
+def shrunk(pixels: Pixels, shorter_side: int | None) -> Pixels:
+    """Shrink a whole image until its shorter side is no longer than this; smaller ones, and `None`, change nothing.
+
+    >>> shrunk(np.zeros((40, 30, 3), np.uint8), 15).shape
+    (20, 15, 3)
+    """
+    height, width, _ = pixels.shape
+    if shorter_side is None or min(height, width) <= shorter_side:
+        return pixels
+    scale = shorter_side / min(height, width)
+    size = (round(width * scale), round(height * scale))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+
+
 def centre_crop(pixels: Pixels, size: int | None) -> Pixels:
     """Resize the shorter side to 8/7 of `size` and cut out the middle (256 and 224 pixels); `None` changes nothing.
 
