@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torchvision import transforms
 from torchvision.transforms import v2
 
-from longtail import build, machine, recipe, train
+from longtail import build, machine, recipe, tasks, train
 from longtail.data import augment
 from longtail.schedules import Clock
 from measure import HERE, about, alternate, in_own_process, median, ratio, table
@@ -30,7 +30,7 @@ class Loop:
 
     def __init__(self, name: str, data_root: Path, *overrides: str) -> None:
         settings = recipe.load(name, ["epochs=1000", "tensorboard=false", *overrides])
-        task = build.task(settings, data_root=data_root)
+        task = tasks.load(settings, data_root=data_root)
         fabric = Fabric(accelerator="cpu", devices=1)
         self.learner = train._Learner(settings, fabric, classes=len(task.class_names), fetch=False)  # noqa: SLF001
         self.plan = train._plan(settings, task, self.learner.method, fabric)  # noqa: SLF001

@@ -200,6 +200,24 @@ def write_inaturalist(
     return written
 
 
+def write_folder(root: Path, per_class: Sequence[int], *, sizes: tuple[int, int] = (32, 33), part: str = "") -> None:
+    """An image folder `root[/part]/class_00/00000.png` and so on.
+
+    Args:
+        root: the folder.
+        per_class: images of each class.
+        sizes: heights and widths are drawn from this range.
+        part: name of the part of a split, if there are to be parts.
+    """
+    for c, images in enumerate(per_class):
+        folder = root / part / f"class_{c:02}"
+        folder.mkdir(parents=True)
+        for n in range(images):
+            height, width = np.random.default_rng([6, c, n]).integers(*sizes, 2).tolist()
+            pixels = picture(c, seed=len(part) * 1000 + n, height=height, width=width)
+            (folder / f"{n:05}.png").write_bytes(encode(pixels))
+
+
 def _drawn(
     classes: int, per_class: int, split: str, seed: int
 ) -> tuple[np.ndarray, np.ndarray, list[list[np.ndarray]]]:

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 import standins
-from longtail import build, recipe, schedules, train
+from longtail import build, recipe, schedules, tasks, train
 from longtail.rundir import RunDir
 from longtail.schedules import Clock
 
@@ -27,6 +27,7 @@ PUBLISHED = {  # in %, of ResNet-32 on CIFAR and ResNet-50 on iNaturalist
     "cifar10-lt-10": {"hybrid-sc": 91.12, "hybrid-psc": 90.06, "ce": 86.44},
     "inaturalist2018": {"hybrid-sc": 66.74, "hybrid-psc": 68.10},
     "digits-lt": {"hybrid-sc": None, "hybrid-psc": None, "ce": None},
+    "own": {"small": None, "large": None},
 }
 TOTALS = {  # training images
     "cifar100-lt-100": 10_847,
@@ -63,6 +64,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     standins.write_cifar_parquet(folder, "cifar10", per_class_train=5000, per_class_test=1)
     standins.write_cifar_parquet(folder, "cifar100", per_class_train=500, per_class_test=1)
     standins.write_inaturalist(folder, classes=5, per_class=[3, 3, 2, 2, 2], per_class_test=1)
+    standins.write_folder(folder / "own", [9, 6, 3, 2, 1], sizes=(30, 90))
     return folder
 
 
@@ -89,7 +91,7 @@ def test_head_of_the_file_tells_command_and_figures(name: str) -> None:
     data, method = split(name)
     assert re.match(r"# (Hybrid-SC|Hybrid-PSC|Plain cross-entropy) on ", comments[0])
     assert comments[1].startswith(f"# Command:   longtail train {name}")
-    assert ("--data-root" in comments[1]) == (data != "digits-lt")
+    assert ("--data-root" in comments[1]) == (data not in ("digits-lt", "own"))
     figure = PUBLISHED[data][method]
     if figure is None:
         assert one.published is None
@@ -106,6 +108,9 @@ def test_head_of_the_file_tells_command_and_figures(name: str) -> None:
 def test_head_of_the_file_tells_size_and_imbalance(name: str) -> None:
     one, comments = recipe.load(name), _comments(name)
     data, _ = split(name)
+    if data == "own":
+        assert one.data.profile_used == "natural"
+        return
     if data == "inaturalist2018":
         assert "437,513 training images of 8,142 species" in comments[0]
         assert one.data.profile == "natural"
@@ -207,7 +212,7 @@ def test_rows_of_one_data_set_differ_in_imbalance_only(data: str, method: str) -
     assert rows[0] == rows[1] == rows[2]
 
 
-@pytest.mark.parametrize("data", PUBLISHED)
+@pytest.mark.parametrize("data", [data for data in PUBLISHED if data != "own"])
 def test_both_methods_differ_in_the_method_only(data: str) -> None:
     one, other = (recipe.load(f"{data}/{method}") for method in ("hybrid-sc", "hybrid-psc"))
     assert without(one, "name", "published", "method") == without(other, "name", "published", "method")
@@ -235,7 +240,7 @@ def test_demo_compares_methods_that_share_all_else() -> None:
 def test_training_set_has_the_known_size(name: str, root: Path) -> None:
     data, _ = split(name)
     one = recipe.load(name)
-    task = build.task(one, data_root=root)
+    task = tasks.load(one, data_root=root)
     assert len(task.chosen) == task.counts.sum() == TOTALS[data]
     assert np.array_equal(np.bincount(task.labels, minlength=len(task.counts)), task.counts)
     assert len(task.held) == 0
@@ -248,7 +253,7 @@ def test_training_set_has_the_known_size(name: str, root: Path) -> None:
 def test_training_sets_are_nested(root: Path) -> None:
     for data in ("cifar10", "cifar100"):
         few, more, most = (
-            {*build.task(recipe.load(f"{data}-lt-{imbalance}/ce"), data_root=root).chosen.tolist()}
+            {*tasks.load(recipe.load(f"{data}-lt-{imbalance}/ce"), data_root=root).chosen.tolist()}
             for imbalance in (100, 50, 10)
         )
         assert few < more < most
@@ -264,12 +269,21 @@ SMALL = {
 }
 
 
+def small(name: str, root: Path) -> list[str]:
+    """How a recipe is made small enough for a test; own data is a folder."""
+    if name.startswith("own/"):
+        larger = SMALL["inaturalist2018"] if name == "own/large" else ()
+        return [f"data.path={root / 'own'}", *larger]
+    return list(SMALL[recipe.load(name).data.name])
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_recipe_trains_two_steps(name: str, root: Path, tmp_path: Path) -> None:
-    small = [*SMALL[recipe.load(name).data.name], "epochs=1", "log_every=1", "tensorboard=false"]
-    images = len(build.task(recipe.load(name, small), data_root=root).chosen)
-    one = recipe.load(name, [*small, f"batch_size={images // 2}"])
-    summary = train.train(one, tmp_path, data_root=root, device="cpu", console=Console(quiet=True))
+    cut = [*small(name, root), "epochs=1", "log_every=1", "tensorboard=false"]
+    where = None if name.startswith("own/") else root
+    images = len(tasks.load(recipe.load(name, cut), data_root=where).chosen)
+    one = recipe.load(name, [*cut, f"batch_size={images // 2}"])
+    summary = train.train(one, tmp_path, data_root=where, device="cpu", console=Console(quiet=True))
     run = RunDir.open(tmp_path)
     log = list(run.read_log())
     steps = [line for line in log if "loss" in line]
@@ -277,7 +291,7 @@ def test_recipe_trains_two_steps(name: str, root: Path, tmp_path: Path) -> None:
     assert all(np.isfinite(line["loss"]) for line in steps)
     assert [line["split"] for line in log if "split" in line] == ["test"]
     assert summary == run.read_summary()
-    assert summary.classes == {"cifar100": 100, "inaturalist2018": 5}.get(one.data.name, 10)
+    assert summary.classes == {"cifar100": 100, "inaturalist2018": 5, "own": 5}.get(one.data.name, 10)
     assert recipe.load(str(run.recipe)) == one
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from torch import nn
 
 import runs
-from longtail import build, counts, evaluate, networks, recipe, train
+from longtail import build, counts, evaluate, networks, recipe, tasks, train
 from longtail.losses import contrastive
 from longtail.rundir import RunDir
 from longtail.schedules import Clock
@@ -65,6 +65,7 @@ def wait_for_log(process: subprocess.Popen[str], path: Path) -> None:
 def test_a_run_folder_holds_all_that_was_promised(finished):
     names = {file.name for file in finished.iterdir()}
     assert names == {
+        ".lock",
         "recipe.yaml",
         "environment.json",
         "split.json",
@@ -360,7 +361,7 @@ def test_mixed_precision_runs_and_its_losses_are_float32(tmp_path, monkeypatch):
 def test_images_of_several_processes_come_back_in_order(monkeypatch):
     """Shares of an odd number of images, as three processes would see them."""
     recipe = runs.settings("ce", "split=validation", "data.validation=1")
-    task, world = build.task(recipe), 3
+    task, world = tasks.load(recipe), 3
     parts = []
     for rank in range(world):
         batches = evaluate.images(task, recipe, torch.device("cpu"), rank=rank, world=world)()

@@ -1,105 +1,17 @@
 """The only place where settings become objects."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float
 from torch import nn
 
 from longtail import counts, methods, networks, recipe, schedules
-from longtail.data import augment, sources
+from longtail.data import augment
 from longtail.schedules import Clock
-
-
-@dataclass(frozen=True)
-class Task:
-    """What there is to learn, and on what it is measured.
-
-    Args:
-        train: source of the training images.
-        chosen: `(N,)` positions in `train` of the images to learn from.
-        held: positions in `train` of the validation images, maybe none.
-        measured: source of the images that are evaluated.
-        shown: positions in `measured` of those images.
-        counts: `(C,)` training images per class.
-    """
-
-    train: sources.Source
-    chosen: Int[np.ndarray, " images"]
-    held: Int[np.ndarray, " held"]
-    measured: sources.Source
-    shown: Int[np.ndarray, " shown"]
-    counts: Int[np.ndarray, " classes"]
-
-    def record(self) -> dict[str, Any]:
-        """What a run remembers of its data, and by which another look notices that it has changed."""
-        return {
-            "fingerprint": sources.fingerprint(self.train),
-            "class_names": list(self.class_names),
-            "counts": self.counts.tolist(),
-            "train": self.chosen.tolist(),
-            "validation": self.held.tolist(),
-        }
-
-    @property
-    def labels(self) -> Int[np.ndarray, " images"]:
-        return self.train.labels[self.chosen]
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        return self.train.class_names
-
-
-def task(
-    settings: recipe.Recipe, *, split: str | None = None, data_root: Path | None = None, download: bool = False
-) -> Task:
-    """Open the data and choose the images.
-
-    Args:
-        settings: of the run.
-        split: what to measure: "test", "validation" or "train"; `None` as the recipe says.
-        data_root: see `sources.load`.
-        download: see `sources.load`.
-    Raises: ValueError or FileNotFoundError if the data is not there, damaged, or too small for the recipe.
-    """
-    data, split = settings.data, split or settings.split
-    train = sources.load(data.name, "train", data_root=data_root, download=download)
-    classes = len(train.class_names)
-    available = counts.count(train.labels, classes)
-    n_max = data.n_max or int(available.min() if data.profile != "natural" else available.max())
-    # A tenth is held out for a recipe that measures on it; other recipes learn from every image they may.
-    held_out = (
-        data.validation if data.validation is not None else (max(1, n_max // 10) * (settings.split == "validation"))
-    )
-    wanted = available if data.profile == "natural" else _profile(data.profile)(n_max, classes, data.imbalance)
-    if wanted.min() == 0 and available.min() > 0:
-        raise ValueError(
-            f"data.imbalance is {data.imbalance:g} and n_max {n_max}: {(wanted == 0).sum()} classes would have no "
-            f"image; allowed: an imbalance of at most {n_max}"
-        )
-    chosen, held = counts.subset(train.labels, wanted, seed=data.seed, held_out=held_out, class_names=train.class_names)
-    match split:
-        case "test":
-            measured = sources.load(data.name, "test", data_root=data_root, download=download)
-            if measured.class_names != train.class_names:
-                raise ValueError(f"{data.name}: the test split has other classes than the training split")
-            shown = np.arange(len(measured.labels))
-        case "validation":
-            if not len(held):
-                raise ValueError("this run held no validation images out; allowed splits: test, train")
-            measured, shown = train, held
-        case _:
-            measured, shown = train, chosen
-    return Task(train, chosen, held, measured, shown, counts.count(train.labels[chosen], classes))
-
-
-def _profile(name: str) -> Callable[[int, int, float], counts.Counts]:
-    return {"exponential": counts.exponential, "pareto": counts.pareto, "step": counts.step}[name]
 
 
 def classifier(
@@ -228,3 +140,21 @@ def augmentation(settings: recipe.Recipe) -> augment.Augmentation:
 def groups(settings: recipe.Recipe) -> counts.Groups:
     """The bounds of many-, medium- and few-shot classes."""
     return counts.Groups(settings.groups.many, settings.groups.few)
+
+
+def prior(settings: recipe.Recipe, train_counts: counts.Counts) -> Float[np.ndarray, " classes"]:
+    """The distribution of classes that the classifier's probabilities assume: that of the images it was shown.
+
+    Args:
+        settings: of the run.
+        train_counts: `(C,)` training images per class.
+    Returns: `(C,)` probabilities that sum to 1; 0 for a class without training images.
+
+    >>> prior(recipe.load("digits-lt/hybrid-psc"), np.array([30, 10, 0])).tolist()
+    [0.5, 0.5, 0.0]
+    """
+    match settings.method:
+        case recipe.CrossEntropy(sampling="instance"):
+            return counts.priors(train_counts)
+        case recipe.CrossEntropy() | recipe.HybridSC() | recipe.HybridPSC():
+            return counts.priors((train_counts > 0).astype(np.int64))

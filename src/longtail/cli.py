@@ -4,7 +4,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -28,6 +28,16 @@ def _integer(given: str | int) -> int:
         return int(given)
     except ValueError:
         raise typer.BadParameter(f"{given!r} is not an integer") from None
+
+
+def _at_least(least: int) -> Callable[[str | int], int]:
+    def read(given: str | int) -> int:
+        number = _integer(given)
+        if number < least:
+            raise typer.BadParameter(f"it is {number}; allowed: at least {least}")
+        return number
+
+    return read
 
 
 def _path(given: str | Path) -> Path:
@@ -86,6 +96,54 @@ def demo(
 
 
 @app.command()
+def audit(
+    data: Annotated[
+        Path, typer.Argument(parser=_path, metavar="DATA", help="A folder, a manifest, or parquet with images in it.")
+    ],
+    html: Annotated[
+        Path | None,
+        typer.Option(parser=_path, metavar="<path>", help="Write a page too, with the images it speaks of."),
+    ] = None,
+    template: Annotated[
+        str | None, typer.Option("--recipe", help="The recipe to give advice on. Default: what suits the images.")
+    ] = None,
+    overrides: Set = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(parser=_integer, metavar="<int>", help="Processes that decode. Default: one for each core."),
+    ] = None,
+    device: Device = "auto",
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if there is a problem.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Look at all images of your own before training: what is broken, double, under two labels, or too rare."""
+    from longtail import audit_page, preview
+    from longtail.data import crew
+
+    with _interruptible(), console.counting("looking at images") as progress:
+        found = preview.look(
+            data,
+            overrides or [],
+            template=template,
+            device=device,
+            workers=crew.cores() if workers is None else workers,
+            progress=progress,
+        )
+    command = shlex.join(
+        ["longtail", "train", str(data), *(part for each in overrides or [] for part in ("--set", each))]
+    )
+    if html:
+        html.write_text(audit_page.render(found, command=command), encoding="utf-8")
+        console.say(f"the page is in {html}")
+    if as_json:
+        console.print_json(found.to_dict())
+    else:
+        console.print_preview(found, command)
+    if strict and found.audit.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
 def train(
     name: Annotated[
         str, typer.Argument(metavar="RECIPE", help="A shipped recipe (see longtail recipes) or a YAML file.")
@@ -106,12 +164,13 @@ def train(
 ) -> None:
     """Train from a recipe into a new run folder."""
     from longtail import recipe, train
+    from longtail.rundir import RunDir
 
     settings = recipe.load(name, [*(overrides or []), *([f"seed={seed}"] if seed is not None else [])])
     folder = out or Path("runs") / settings.name / f"seed-{settings.seed}"
     with _interruptible(folder):
         summary = train.train(settings, folder, data_root=data_root, download=download, device=device, devices=devices)
-    console.print_summary(summary, settings, folder, as_json)
+    console.print_summary(summary, settings, folder, as_json, split=RunDir(folder).measured())
 
 
 @app.command()
@@ -132,7 +191,7 @@ def resume(
     settings = recipe.load(str(RunDir.open(run).recipe))
     with _interruptible(run):
         summary = train.resume(run, data_root=data_root, device=device, devices=devices)
-    console.print_summary(summary, settings, run, as_json)
+    console.print_summary(summary, settings, run, as_json, split=RunDir(run).measured())
 
 
 @app.command()
@@ -154,7 +213,70 @@ def evaluate(
     where = machine.runtime(device=device).device
     with _interruptible():
         summary = evaluate.evaluate(opened, split=split, data_root=data_root, device=where)
-    console.print_summary(summary, settings, run, as_json, split=split)
+    console.print_summary(summary, settings, run, as_json, split=split or opened.measured())
+
+
+@app.command()
+def predict(
+    run: Run,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PATHS]...",
+            help="Images, folders, or files that list images. Nothing, or -: names of images on standard input.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            parser=_path, metavar="<path>", help="A .csv, .jsonl or .parquet file. Default: CSV on standard output."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines, not CSV, on standard output.")] = False,
+    top: Annotated[int, typer.Option(parser=_at_least(1), metavar="<int>", help="Classes to name.")] = 5,
+    prior: Annotated[
+        str | None,
+        typer.Option(
+            metavar="<text>",
+            help="How frequent classes are among these images: train (as in training), uniform, estimate (from the "
+            "images), or a file of classes with shares or counts. Default: as the model has it.",
+        ),
+    ] = None,
+    batch: Annotated[int, typer.Option(parser=_at_least(1), metavar="<int>", help="Images at a time.")] = 64,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            parser=_at_least(0),
+            metavar="<int>",
+            help="Processes that decode. Default: one for each core, if there are many images.",
+        ),
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Predict the classes of images: a row for each, in order, also for one that is broken."""
+    from longtail import answers, machine, shift
+    from longtail import predict as prediction
+    from longtail.data import queries
+
+    tally, on_screen = answers.Tally(), out is None and sys.stdout.isatty()
+    with _interruptible(), answers.writer(out, top=top, as_json=as_json) as write:
+        model = prediction.load(run, device=machine.runtime(device=device).device)
+        asked = queries.read(paths or [queries.STANDARD_INPUT], lines=sys.stdin.buffer)
+        with console.counting("predicting", shown=not on_screen) as progress:
+            found = prediction.predict(model, asked, batch=batch, workers=workers, progress=progress)
+            shifted = shift.shift(model, found, prior)
+            write(tally.of(answers.answers(shifted.found, model.class_names, top=top)))
+    if shifted.estimate:
+        for line in shift.describe(model, shifted.estimate, images=tally.predicted):
+            console.say(line)
+        if out:
+            shift.write(out.with_suffix(".prior.json"), model.class_names, shifted.estimate.prior)
+    if not tally.predicted:
+        why = f"none of {tally.failed:,} can be predicted: {tally.first}" if tally.failed else "there are none"
+        raise ValueError(f"no image was predicted; {why}")
+    failed = f"; {tally.failed:,} cannot be predicted, the first: {tally.first}" if tally.failed else ""
+    where = f"; rows are in {out}" if out else ""
+    console.say(f"{console.number(tally.predicted, 'image', 's')} predicted{failed}{where}")
 
 
 @app.command()

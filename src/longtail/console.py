@@ -2,22 +2,22 @@
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from longtail.metrics import Summary
+    from longtail.preview import Preview
     from longtail.recipe import Published, Recipe
 
 
-def print_summary(
-    summary: "Summary", settings: "Recipe", run: Path, as_json: bool, *, split: str | None = None
-) -> None:
+def print_summary(summary: "Summary", settings: "Recipe", run: Path, as_json: bool, *, split: str) -> None:
     """Print what one run is worth."""
     if as_json:
         print_json(summary.to_dict())
     else:
-        split = split or settings.split
         sys.stdout.write(f"{settings.name}, seed {settings.seed}: {_images(summary, split)}\n\n")
         published = settings.published if split == "test" else None
         for label, value, note in _results(summary, published):
@@ -44,6 +44,38 @@ def _results(summary: "Summary", published: "Published | None") -> list[tuple[st
         ("macro F1", percent(s.macro_f1), ""),
         ("ECE", percent(s.ece), "mean gap between confidence and accuracy"),
     ]
+
+
+def print_preview(preview: "Preview", command: str) -> None:
+    """Print what an audit found, the first few of each kind, and how to go on."""
+    audit = preview.audit
+    lines = [
+        *preview.understood,
+        "",
+        f"{number(audit.learnt, 'image', 's')} to learn from, {audit.measured:,} to measure",
+    ]
+    lines.append(
+        f"largest class to smallest: {audit.imbalance:,.0f} to 1; Gini of class sizes: {audit.gini:.2f}; "
+        f"{audit.groups['many']:,} many (> {audit.bounds['many']}), {audit.groups['medium']:,} medium, "
+        f"{audit.groups['few']:,} few (< {audit.bounds['few']})"
+    )
+    if audit.sizes:
+        lines.append(
+            f"shorter sides: {audit.sizes.smallest:,} to {audit.sizes.largest:,} pixels, median {audit.sizes.median:,}"
+        )
+    for finding in audit.findings:
+        if finding.kind == "listing":  # was among what was understood
+            continue
+        lines += ["", f"{finding.level}: {finding.title}"]
+        shown = finding.in_words()
+        lines += [f"  {line}" for line in shown[:3]]
+        lines += [f"  and {len(shown) - 3:,} more"] * (len(shown) > 3)
+        lines += [f"  -> {finding.advice}"] * bool(finding.advice)
+    if preview.advice:
+        lines += ["", "advice, to change with --set NAME=VALUE:", *(f"  {reason}" for reason in preview.advice.reasons)]
+    if preview.cost:
+        lines += ["", f"training takes {preview.cost.in_words()}: {command}"]
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 def print_comparison(summaries: dict[str, "Summary"]) -> None:
@@ -102,6 +134,26 @@ def print_json(content: object) -> None:
     """Print plain data for programs."""
     # ASCII, so that no name of a class can fail to be written to a pipe.
     sys.stdout.write(json.dumps(content, indent=1) + "\n")
+
+
+@contextmanager
+def counting(words: str, *, shown: bool = True) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar in a terminal, and nothing elsewhere; gives the function that is told how many of how many are done.
+
+    Args:
+        words: what is being done.
+        shown: `False` leaves the terminal to others.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    where = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn())
+    # What goes to standard output meanwhile must get there, and not to where the bar is.
+    hidden = not (shown and where.is_terminal)
+    with Progress(*columns, console=where, transient=True, disable=hidden, redirect_stdout=False) as bar:
+        task = bar.add_task(words, total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
 def say(text: str) -> None:

@@ -1,6 +1,6 @@
 """Evaluation: weights and a split give predictions, predictions a summary."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,17 +9,19 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from longtail import build, metrics, processes, recipe
+from longtail import build, metrics, processes, recipe, tasks
 from longtail.data import augment, batches
 from longtail.metrics import Summary
+from longtail.networks import ImageClassifier
 from longtail.rundir import RunDir
+from longtail.tasks import Measured, Task
 
 Decoded = Iterable[UInt8[Tensor, "batch 3 h w"]]
 _BATCH, _BATCH_DECODED = 500, 64  # the second waits in shared memory, several times over, at 224 pixels a side
 
 
 def images(
-    task: build.Task, settings: recipe.Recipe, device: torch.device, *, rank: int = 0, world: int = 1
+    task: Task, settings: recipe.Recipe, device: torch.device, *, rank: int = 0, world: int = 1
 ) -> Callable[[], Decoded]:
     """Prepare the images that are evaluated, so that they can be gone through again and again.
 
@@ -81,7 +83,7 @@ def joined(logits: Float[Tensor, "share classes"], *, images: int, world: int) -
     return everyone.transpose(0, 1).flatten(0, 1)[:images].cpu().numpy()
 
 
-def summarise(task: build.Task, settings: recipe.Recipe, logits: Float[np.ndarray, "images classes"]) -> Summary:
+def summarise(task: Task, settings: recipe.Recipe, logits: Float[np.ndarray, "images classes"]) -> Summary:
     """Compare logits with the labels of the images that are evaluated."""
     return metrics.summarise(
         logits,
@@ -94,7 +96,7 @@ def summarise(task: build.Task, settings: recipe.Recipe, logits: Float[np.ndarra
 
 def save(
     run: RunDir,
-    task: build.Task,
+    task: Task,
     logits: Float[np.ndarray, "images classes"],
     summary: Summary,
     *,
@@ -107,40 +109,55 @@ def save(
     run.write_summary(summary, split=split)
 
 
-def check_data(run: RunDir, task: build.Task) -> None:
-    """See that the data is what it was when a run was started.
+def trained(
+    run: RunDir,
+    network: recipe.Network,
+    head: recipe.Head,
+    weights: Mapping[str, Tensor],
+    *,
+    classes: int,
+    device: torch.device,
+) -> ImageClassifier:
+    """The network that a run has trained.
 
-    Raises: ValueError if it is not.
+    Args:
+        run: a finished run.
+        network: its backbone.
+        head: its classifier.
+        weights: of both, as `RunDir.read_weights` gives them; their precision is that of the network.
+        classes: number of classes.
+        device: that predicts.
+    Raises: ValueError if the weights are of another network.
     """
-    if run.read_json(run.split) != task.record():
-        raise ValueError(f"the data is not what it was when {run.path} was started: {run.split} differs from it")
+    classifier = build.classifier(network, head, classes=classes, fetch=False)
+    try:
+        classifier.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{run.weights} does not fit the network of {run.path}; was one of them changed?") from error
+    classifier.to(device, next(weight.dtype for weight in weights.values() if weight.is_floating_point()))
+    return classifier.to(memory_format=cast(Any, torch.channels_last))
 
 
-def evaluate(run: RunDir, *, split: str | None = None, data_root: Path | None = None, device: torch.device) -> Summary:
+def evaluate(
+    run: RunDir, *, split: Measured | None = None, data_root: Path | None = None, device: torch.device
+) -> Summary:
     """Measure a finished run again, or on another split, and write what comes out into its folder.
 
     Args:
         run: a finished run.
         split: "test", "validation" or "train"; `None` is the run's own.
-        data_root: where the data is; `None` is where it was for training.
+        data_root: where the data is; `None` is where it was for training. Of own data it is the new path.
         device: that predicts.
     Raises: ValueError if the run has not finished, or has no such split.
     """
     settings = recipe.load(str(run.recipe))
     weights = run.read_weights()
-    if data_root is None and (trained := run.read_json(run.environment)["data_root"]):
-        data_root = Path(trained)
-    task = build.task(settings, split=split, data_root=data_root)
-    check_data(run, task)
-    network = build.classifier(settings.network, settings.head, classes=len(task.class_names), fetch=False)
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"{run.weights} does not fit the network of {run.recipe}; was one of them changed?") from error
-    network.to(device, next(weight.dtype for weight in weights.values() if weight.is_floating_point()))
-    network.to(memory_format=cast(Any, torch.channels_last))
+    if data_root is None and (before := run.read_json(run.environment)["data_root"]):
+        data_root = Path(before)
+    task = tasks.load(settings, run=run, split=split, data_root=data_root)
+    network = trained(run, settings.network, settings.head, weights, classes=len(task.class_names), device=device)
     shown = images(task, settings, device)
     logits = predict(network, shown(), settings.augment, device=device).cpu().numpy()
     summary = summarise(task, settings, logits)
-    save(run, task, logits, summary, split=None if split in (None, settings.split) else split)
+    save(run, task, logits, summary, split=None if task.split == run.measured() else task.split)
     return summary

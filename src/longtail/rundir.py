@@ -1,8 +1,11 @@
 """The run folder: every file name and format in it, read and written in one place, atomically."""
 
+import csv
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +76,10 @@ class RunDir:
         return self.path / "split.json"
 
     @property
+    def quarantine(self) -> Path:
+        return self.path / "quarantine.csv"
+
+    @property
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
 
@@ -103,6 +110,40 @@ class RunDir:
     def write_recipe(self, text: str) -> None:
         """Write the recipe: from now on the folder holds a run."""
         _replace(self.recipe, lambda file: file.write_text(text, encoding="utf-8"))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training this run. The lock ends with the process, however that ends.
+
+        Not on Windows, whose locks a killed process may leave behind.
+
+        Raises: ValueError if another process trains it.
+        """
+        if sys.platform == "win32":
+            yield
+            return
+        import fcntl
+
+        with (self.path / ".lock").open("w") as file:
+            try:
+                # Not flock: workers that decode would inherit it, and live a little longer than a killed training.
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError) as error:
+                raise ValueError(f"{self.path} is being trained by another process; wait until it has ended") from error
+            yield
+
+    def write_split(self, record: dict[str, Any], quarantine: Sequence[tuple[str, str, str]]) -> None:
+        """Write which images train, validate and test, and the name, class and reason of each unreadable one."""
+        self.write_json(self.split, record)
+        if quarantine:
+            _replace(self.quarantine, lambda file: _write_csv(file, ("id", "class", "reason"), quarantine))
+
+    def measured(self) -> str:
+        """On which images the run is judged: "test" or "validation".
+
+        Raises: ValueError if the record of its images is missing or damaged.
+        """
+        return self.read_json(self.split)["split"]
 
     def write_json(self, file: Path, content: object) -> None:
         """Write one of the folder's JSON files."""
@@ -203,6 +244,11 @@ class RunDir:
         """Forget lines of the log after a step: a resumed training writes them again."""
         kept = "".join(json.dumps(record) + "\n" for record in self.read_log() if record["step"] <= step)
         _replace(self.metrics, lambda file: file.write_text(kept, encoding="utf-8"))
+
+
+def _write_csv(file: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    with file.open("w", encoding="utf-8", newline="") as text:
+        csv.writer(text, lineterminator="\n").writerows([columns, *rows])
 
 
 def _replace(target: Path, write: Callable[[Path], object]) -> None:

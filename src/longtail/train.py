@@ -6,7 +6,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from rich.console import Console
 from torch import Tensor
 
 import longtail
-from longtail import build, chance, evaluate, machine, methods, processes, progress, recipe
+from longtail import build, chance, evaluate, machine, methods, owndata, processes, progress, recipe, tasks
 from longtail.data import augment, batches
 from longtail.metrics import Summary
 from longtail.networks import ImageClassifier
@@ -25,6 +26,7 @@ from longtail.networks import parameters_in_millions as millions
 from longtail.recipe import Recipe
 from longtail.rundir import RunDir
 from longtail.schedules import Clock
+from longtail.tasks import Task
 
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
@@ -55,21 +57,24 @@ def train(
         the state has been saved.
     """
     fabric = machine.runtime(device=device, devices=devices, precision=settings.precision)
-    run = RunDir(out)
-    if fabric.global_rank == 0:
+    first, run, console = fabric.global_rank == 0, RunDir(out), console or Console(stderr=True)
+    if first:
         run.check_free()
-    task = build.task(settings, data_root=data_root, download=download)
+    say = partial(_say, console) if first else _silent
+    task = tasks.load(settings, data_root=data_root, download=download, say=say)
     method = build.method(settings, classes=len(task.class_names))
     _plan(settings, task, method, fabric)
     _try(method.classifier, settings, task)
     # What a user may have got wrong has been found by now: such a mistake leaves no folder behind.
-    if fabric.global_rank == 0:
-        run.make()
-        run.write_json(run.split, task.record())
+    if not first:
+        return _launch(fabric, settings, task, run, console)
+    run.make()
+    with run.locked():
+        run.write_split(task.record(), task.quarantine)
         where = {"data_root": str(data_root.resolve()) if data_root else None, "device": device, "devices": devices}
         run.write_json(run.environment, {**where, "started": machine.now(), "resumed": [], **machine.describe()})
         run.write_recipe(recipe.dump(settings))
-    return _launch(fabric, settings, task, run, console)
+        return _launch(fabric, settings, task, run, console)
 
 
 def resume(
@@ -89,7 +94,8 @@ def resume(
         devices: see `train`; `None` is what it was. Another number gives the same batches, but other rounding.
         console: see `train`.
     Returns: results of the last epoch.
-    Raises: as `train`, and ValueError if the folder holds no run or the data is not what it was.
+    Raises: as `train`, and ValueError if the folder holds no run, another process trains it, or the data is not what
+        it was.
     """
     run = RunDir.open(path)
     settings = recipe.load(str(run.recipe))
@@ -101,22 +107,22 @@ def resume(
         devices=environment["devices"] if devices is None else devices,
         precision=settings.precision,
     )
-    task = build.task(settings, data_root=data_root)
-    evaluate.check_data(run, task)
-    _plan(settings, task, build.method(settings, classes=len(task.class_names), fetch=False), fabric)
-    saved = run.read_checkpoint()
-    if saved is not None and saved["recipe"] != recipe.dump(settings):
-        raise ValueError(f"{run.recipe} was changed since {path} was started; train anew to use other settings")
-    if fabric.world_size == 1:
-        torch.set_num_threads(environment["threads"])  # another number would round differently
-    if fabric.global_rank == 0:
-        environment["resumed"].append(machine.now())
-        run.write_json(run.environment, environment)
-    return _launch(fabric, settings, task, run, console)
-
-
-def _launch(fabric: Fabric, settings: Recipe, task: build.Task, run: RunDir, console: Console | None) -> Summary:
     console = console or Console(stderr=True)
+    with run.locked() if fabric.global_rank == 0 else nullcontext():
+        task = tasks.load(settings, run=run, data_root=data_root)
+        _plan(settings, task, build.method(settings, classes=len(task.class_names), fetch=False), fabric)
+        saved = run.read_checkpoint()
+        if saved is not None and saved["recipe"] != recipe.dump(settings):
+            raise ValueError(f"{run.recipe} was changed since {path} was started; train anew to use other settings")
+        if fabric.world_size == 1:
+            torch.set_num_threads(environment["threads"])  # another number would round differently
+        if fabric.global_rank == 0:
+            environment["resumed"].append(machine.now())
+            run.write_json(run.environment, environment)
+        return _launch(fabric, settings, task, run, console)
+
+
+def _launch(fabric: Fabric, settings: Recipe, task: Task, run: RunDir, console: Console) -> Summary:
     machine.launch(fabric)
     if fabric.device.type == "cpu":
         machine.keep_memory()
@@ -142,7 +148,7 @@ def _end_together(error: BaseException, fabric: Fabric, run: RunDir, console: Co
     ours = isinstance(error, (ValueError, OSError))
     if fabric.global_rank:
         if ours:
-            console.print(f"process {fabric.global_rank}: {error}", highlight=False, markup=False, soft_wrap=True)
+            _say(console, f"process {fabric.global_rank}: {error}")
         os._exit(1)  # at once: leaving in order would wait for the others
     if isinstance(error, RuntimeError):
         raise ValueError(
@@ -150,7 +156,7 @@ def _end_together(error: BaseException, fabric: Fabric, run: RunDir, console: Co
         ) from error
 
 
-def _try(classifier: ImageClassifier, settings: Recipe, task: build.Task) -> None:
+def _try(classifier: ImageClassifier, settings: Recipe, task: Task) -> None:
     """See that the network takes the images, with two of them."""
     pixels = batches.stack(task.train, task.chosen[:2], size=settings.data.image_size)
     try:
@@ -167,7 +173,7 @@ def _name(settings: Recipe) -> str:
     return settings.network.name if isinstance(settings.network, recipe.Timm) else settings.network.kind
 
 
-def _plan(settings: Recipe, task: build.Task, method: methods.Method, fabric: Fabric) -> batches.Plan:
+def _plan(settings: Recipe, task: Task, method: methods.Method, fabric: Fabric) -> batches.Plan:
     return batches.Plan(
         task.labels,
         method.streams,
@@ -180,7 +186,7 @@ def _plan(settings: Recipe, task: build.Task, method: methods.Method, fabric: Fa
 
 
 def fit(
-    fabric: Fabric, settings: Recipe, task: build.Task, run: RunDir, *, interrupted: threading.Event, console: Console
+    fabric: Fabric, settings: Recipe, task: Task, run: RunDir, *, interrupted: threading.Event, console: Console
 ) -> Summary | None:
     """Train until the end, from the beginning or from where the run folder says.
 
@@ -204,8 +210,7 @@ def fit(
     first = fabric.global_rank == 0
     logger = _Logger(run, start, tensorboard=settings.tensorboard) if first else None
     if first:
-        text = _announcement(settings, task, learner, plan, clock)
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        _say(console, _announcement(settings, task, learner, plan, clock))
     shown = evaluate.images(task, settings, fabric.device, rank=fabric.global_rank, world=fabric.world_size)
 
     def measure() -> tuple[np.ndarray, Summary]:
@@ -233,7 +238,7 @@ def fit(
                 result = measure()
                 display.evaluated(clock, result[1])
                 if logger:
-                    logger.write({"step": done, "epoch": clock.epoch, "split": settings.split, **_headline(result[1])})
+                    logger.write({"step": done, "epoch": clock.epoch, "split": task.split, **_headline(result[1])})
             stop = _anywhere(interrupted.is_set(), fabric.device) and not last
             if first and (measured or stop or time.monotonic() - saved_at > _SECONDS_BETWEEN_CHECKPOINTS):
                 run.write_checkpoint(learner.state(done, seconds + time.monotonic() - began))
@@ -255,7 +260,16 @@ def fit(
     return summary
 
 
-def _announcement(settings: Recipe, task: build.Task, learner: "_Learner", plan: batches.Plan, clock: Clock) -> str:
+def _say(console: Console, text: str) -> None:
+    """Print a line as it is, however long."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _silent(_text: str) -> None:
+    pass
+
+
+def _announcement(settings: Recipe, task: Task, learner: "_Learner", plan: batches.Plan, clock: Clock) -> str:
     """What is about to happen, in one line."""
     return (
         f"{settings.name}: {len(task.chosen):,} images of {len(task.counts)} classes, {task.counts.max():,} to "
@@ -266,7 +280,7 @@ def _announcement(settings: Recipe, task: build.Task, learner: "_Learner", plan:
 
 
 def _batches(
-    plan: batches.Plan, task: build.Task, settings: Recipe, fabric: Fabric, start: int, stop: int
+    plan: batches.Plan, task: Task, settings: Recipe, fabric: Fabric, start: int, stop: int
 ) -> Iterator[list[tuple[batches.Batch, ...]]]:
     data = settings.data
     if data.in_memory:
@@ -483,7 +497,7 @@ def _headline(summary: Summary) -> dict[str, float | None]:
     return {name: getattr(summary, name) for name in names}
 
 
-def _model(settings: Recipe, task: build.Task) -> dict[str, Any]:
+def _model(settings: Recipe, task: Task) -> dict[str, Any]:
     """All that somebody needs beside the weights to use the model."""
     size = settings.data.image_size
     return {
@@ -493,11 +507,13 @@ def _model(settings: Recipe, task: build.Task) -> dict[str, Any]:
         "head": settings.head.model_dump(),
         "class_names": list(task.class_names),
         "train_counts": task.counts.tolist(),
+        "prior": build.prior(settings, task.counts).tolist(),
         "groups": settings.groups.model_dump(),
         "preprocessing": {
             "scale": 1 / 255,
             "mean": settings.augment.mean,
             "std": settings.augment.std,
+            "shrink_shorter_side": owndata.shrunk_side(settings.data),
             "resize_shorter_side": size and round(size * 8 / 7),
             "centre_crop": size,
         },

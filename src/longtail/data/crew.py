@@ -1,6 +1,8 @@
 """Crews: the same work on every image of a source, over several processes, with results in order."""
 
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
@@ -20,6 +22,15 @@ class _Member(NamedTuple):
 
 
 _member: _Member  # of this process, if it is one of a crew
+
+
+def cores() -> int:
+    """How many processor cores this process may use.
+
+    >>> cores() >= 1
+    True
+    """
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def over(source: Source, work: Work[Result], *, workers: int, chunk: int = 64) -> Iterator[tuple[range, Result]]:

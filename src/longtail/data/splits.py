@@ -34,8 +34,8 @@ class Split:
 
     @property
     def measured(self) -> Literal["test", "validation"]:
-        """The part by which a training is judged: test, or validation where there is no test image."""
-        return "test" if len(self.test) else "validation"
+        """The part by which a training is judged: test, but validation if only that has images."""
+        return "validation" if len(self.validation) and not len(self.test) else "test"
 
 
 def assign(

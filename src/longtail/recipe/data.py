@@ -54,7 +54,7 @@ class Data(Settings):
     group_by: Text | None = Field(
         default=None,
         description="own data: a column, or group, location or sequence: images that agree in it stay in one part; "
-        "null: the first of these three that there is; none: each image by itself",
+        "null: the first of these three that tells images apart; none: each image by itself",
     )
     test_share: Share | None = Field(
         default=None,

@@ -15,6 +15,7 @@ from longtail.data.sources.words import few
 Form = Literal["folder", "table", "hub", "list", "inaturalist", "coco"]
 
 _LISTS = (".txt", ".lst")
+LISTINGS = (*tables.KINDS, ".json", *_LISTS)  # endings of files that list images
 _NUMBER = re.compile(r"-\d+(-of-\d+)?$")  # of a piece of a large table
 _WORDS: dict[Form, str] = {
     "folder": "image folder",
@@ -83,7 +84,7 @@ def _form_of(file: Path) -> Form:
             return "table"
         case ending if ending in _LISTS:
             return "list"
-    endings = mistakes.either([*tables.KINDS, ".json", *_LISTS])
+    endings = mistakes.either(LISTINGS)
     raise ValueError(f"{file} is no data that can be read; allowed: a folder, or a file that ends in {endings}")
 
 
@@ -91,13 +92,12 @@ def _possible(path: Path, label_column: str | None) -> dict[Form, list[Path]]:
     """All forms that data could have, with their files. A folder without any is an image folder without classes."""
     if path.is_file():
         return {_form_of(path): [path]}
-    known = {*tables.KINDS, ".json", *_LISTS}
     # Parquet lies in `data` in a repository of the Hub; the tables of Hub-style image folders in the folder of a part.
     inside = [
         *path.glob("data/*.parquet"),
         *(file for file in path.glob("*/metadata.*") if part_of(file.parent.name)),
     ]
-    files = [file for file in sorted([*path.iterdir(), *inside]) if file.suffix.lower() in known and file.is_file()]
+    files = [file for file in sorted([*path.iterdir(), *inside]) if file.suffix.lower() in LISTINGS and file.is_file()]
     found: dict[Form, list[Path]] = {}
     for file in files:
         form = _form_of(file)

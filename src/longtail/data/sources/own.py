@@ -51,6 +51,8 @@ def unlabelled(path: Path, *, form: Form | None = None, root: Path | None = None
     if form == "folder":
         return of_files(path, folders.files_below(path))
     reading = tell(path, form=form)
+    if reading.form == "folder":
+        raise ValueError(f"{path} holds no images, nor a file that lists any")
     files = [file for file, _ in reading.files]
     if reading.form in ("table", "hub"):
         return manifest_images(files, where=path, root=root)

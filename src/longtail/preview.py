@@ -1,0 +1,90 @@
+"""Previews: what is known before a training: the audit of the data, advice, and what the training will cost."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from longtail import advice, build, owndata
+from longtail.advice import Advice
+from longtail.cost import Cost, cost
+from longtail.data import sources
+from longtail.data.audit import Audit, audit
+from longtail.data.source import Listing
+from longtail.data.survey import Progress
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What is known before a training.
+
+    Args:
+        path: of the data.
+        listing: what its files say.
+        understood: the same in lines.
+        audit: what its images show.
+        advice: how to train on it; `None` if there is nothing to train on.
+        cost: of that training.
+    """
+
+    path: Path
+    listing: Listing
+    understood: tuple[str, ...]
+    audit: Audit
+    advice: Advice | None
+    cost: Cost | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it in plain values, for JSON; the audit's own values are not one level deeper."""
+        return {
+            "data": str(self.path),
+            **self.audit.to_dict(),
+            "advice": self.advice and asdict(self.advice),
+            "cost": self.cost and asdict(self.cost),
+        }
+
+
+def look(
+    path: Path,
+    overrides: Sequence[str] = (),
+    *,
+    template: str | None = None,
+    device: str = "auto",
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> Preview:
+    """Look at all images, and take a few steps of the training that would follow.
+
+    Args:
+        path: of the data, as `sources.read` takes it.
+        overrides: what the user has decided.
+        template: the recipe to start from; `None`: one that suits the images.
+        device: see `machine.runtime`.
+        workers: processes that decode; 0: this one.
+        progress: is told how many images of how many are done.
+    Raises: ValueError or FileNotFoundError if the data cannot be read, or a setting is wrong.
+    """
+    listing = advice.read(path, overrides)
+    sizes = advice.sizes(listing)
+    advised = advice.advise(listing, overrides, sizes=sizes, template=template) if sizes else None
+    settings = advice.settled(path, advised or Advice(template or advice.SMALL, (), ()), overrides)
+    found = audit(
+        listing,
+        divide=lambda readable: owndata.split(listing, listing.source, readable, settings)[0],
+        bounds=build.groups(settings),
+        workers=workers,
+        progress=progress,
+    )
+    price = None
+    if sizes and found.learnt:
+        side = settings.data.image_size
+        width, height = (side, side) if side else sizes.usual
+        price = cost(
+            settings,
+            images=found.learnt,
+            measured=found.measured,
+            classes=len(found.classes),
+            size=(height, width),
+            device=device,
+        )
+    return Preview(path, listing, sources.describe(listing), found, advised, price)

@@ -1,0 +1,188 @@
+"""Shifts: predictions where classes are not as frequent as the model assumes, as a user or the images say."""
+
+import difflib
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from longtail import counts, mistakes, priors
+from longtail.data.sources.records import clean
+from longtail.data.sources.tables import KINDS, read_table
+from longtail.data.sources.words import count, few, printed
+from longtail.predict import Model, Predicted
+from longtail.priors import Estimate, Prior
+
+WORDS = ("train", "uniform", "estimate")
+
+
+class Shifted(NamedTuple):
+    """Predictions under another class distribution.
+
+    Args:
+        found: the predictions.
+        estimate: that distribution, if it was estimated from the images.
+    """
+
+    found: Iterable[Predicted]
+    estimate: Estimate | None
+
+
+def shift(model: Model, found: Iterator[Predicted], prior: str | None) -> Shifted:
+    """Correct predictions for the classes that are to be expected.
+
+    Args:
+        model: that predicted.
+        found: its predictions. They are asked for one by one, unless the distribution is estimated: that needs all of
+            them at once, 8 bytes for each image and class.
+        prior: "train": as frequent as among the training images; "uniform": all classes alike; "estimate": as the
+            images themselves suggest (see `priors.estimate`); or a file, see `read`. `None` corrects nothing.
+    Raises: ValueError, before anything is predicted, if the run does not say what its probabilities assume, or the
+        file is wrong; and if there is no image to estimate from.
+    """
+    if prior is None:
+        return Shifted(found, None)
+    if model.assumed is None:
+        raise ValueError(
+            f"prior is {prior}, but model.json of this run does not say which class distribution its probabilities "
+            "assume, since it was trained with an earlier version; train it again, or leave --prior out"
+        )
+    if prior == "estimate":
+        return _estimated(model, [*found], model.assumed)
+    wanted = _wanted(model, prior, model.assumed)
+    return Shifted(_adjusted(found, model.assumed, wanted), None)
+
+
+def _estimated(model: Model, found: Sequence[Predicted], assumed: Prior) -> Shifted:
+    every = np.concatenate([each.probabilities for each in found]) if found else np.empty((0, len(model.class_names)))
+    if not len(every):
+        reason = next((f"; the first {text}" for each in found for text in each.reasons.values()), "")
+        raise ValueError(f"there is no readable image to estimate a class distribution from{reason}")
+    estimate = priors.estimate(every, assumed=assumed)
+    return Shifted(_adjusted(found, assumed, estimate.prior), estimate)
+
+
+def _adjusted(found: Iterable[Predicted], assumed: Prior, wanted: Prior) -> Iterator[Predicted]:
+    for each in found:
+        yield each._replace(probabilities=priors.adjust(each.probabilities, assumed=assumed, wanted=wanted))
+
+
+def _wanted(model: Model, prior: str, assumed: Prior) -> Prior:
+    match prior:
+        case "train":
+            return counts.priors(model.train_counts)
+        case "uniform":
+            return counts.priors((assumed > 0).astype(np.int64))
+    wanted = read(Path(prior), model.class_names)
+    unseen = np.flatnonzero((wanted > 0) & (assumed == 0)).tolist()
+    if unseen:
+        raise ValueError(
+            f"{prior} gives a share to {few([model.class_names[c] for c in unseen])}, of which the model has seen no "
+            "image; give 0"
+        )
+    return wanted
+
+
+def read(file: Path, class_names: Sequence[str]) -> Prior:
+    """Read a class distribution: a table of two columns, class and share or count, or JSON `{"class": share, ...}`.
+
+    Args:
+        file: its ending says what it is; the first line of a CSV file may name the columns, or not.
+        class_names: C names, each of which must be there once.
+    Returns: `(C,)`, sums to 1.
+    Raises: ValueError if the file is not there or damaged, a class is unknown, missing or there twice, or a share is
+        negative or no number.
+    """
+    kinds = (*KINDS, ".json")
+    if not file.is_file() or file.suffix.lower() not in kinds:
+        fault = "is no such file" if not file.is_file() else f"ends in {file.suffix or 'nothing'}"
+        raise ValueError(
+            f"prior is {str(file)!r}, which {fault}; allowed: {', '.join(WORDS)}, or a file of classes and shares that "
+            f"ends in {mistakes.either(kinds)}"
+        )
+    pairs = _from_json(file) if file.suffix.lower() == ".json" else _from_table(file)
+    shares: dict[str, float] = {}
+    for name, text in ((clean(name), text) for name, text in pairs):
+        if name not in class_names:
+            near = difflib.get_close_matches(name, class_names, n=1)
+            hint = f"; did you mean {printed(near[0])}?" if near else f"; it has {few(class_names)}"
+            raise ValueError(f"{file} names {printed(name)!r}, which is no class of the model{hint}")
+        if name in shares:
+            raise ValueError(f"{file} has class {printed(name)} twice; each must be there once")
+        share = _number(text)
+        if not (math.isfinite(share) and share >= 0):
+            raise ValueError(f"{file}: the share of {printed(name)} is {text!r}; allowed: a number of at least 0")
+        shares[name] = share
+    missing = [name for name in class_names if name not in shares]
+    if missing:
+        raise ValueError(
+            f"{file} lacks {count(len(missing), 'class')}: {few(missing)}; give 0 to one that does not occur"
+        )
+    given = np.array([shares[name] for name in class_names])
+    if not given.any():
+        raise ValueError(f"{file} gives 0 to every class; at least one must occur")
+    return given / given.sum()
+
+
+def write(file: Path, class_names: Sequence[str], prior: Prior) -> None:
+    """Write a class distribution so that `read` can read it."""
+    shares = dict(zip(class_names, prior.tolist(), strict=True))
+    file.write_text(json.dumps(shares, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _from_json(file: Path) -> list[tuple[str, str]]:
+    try:
+        content = json.loads(file.read_bytes(), object_pairs_hook=list)
+        return [(name, value if isinstance(value, str) else json.dumps(value)) for name, value in content]
+    except (ValueError, TypeError, RecursionError) as error:
+        example = '{"cat": 0.9, "dog": 0.1}'
+        raise ValueError(
+            f"{file} does not map classes to shares, as in {example}: {mistakes.one_line(error)}"
+        ) from error
+
+
+def _from_table(file: Path) -> list[tuple[str, str]]:
+    table = read_table(file)
+    if len(table.names) != 2:
+        raise ValueError(
+            f"{file} has {count(len(table.names), 'column')}; needed are 2: the class, and its share or count"
+        )
+    classes, shares = (table.column(name).to_pylist() for name in table.names)
+    # The first line is no row if it names the columns.
+    first = [table.names] if math.isfinite(_number(table.names[1])) else []
+    return [*first, *((name or "", share or "") for name, share in zip(classes, shares, strict=True))]
+
+
+def _number(text: str) -> float:
+    """The number that a text is; not a number otherwise."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def describe(model: Model, estimate: Estimate, *, images: int) -> tuple[str, ...]:
+    """What was estimated, in lines: the classes whose shares change most, and those that seem not to occur.
+
+    Args:
+        model: that predicted.
+        estimate: of the class distribution.
+        images: from which it was estimated.
+    """
+    assert model.assumed is not None
+    assumed = model.assumed / model.assumed.sum()
+    order = np.argsort(-np.abs(estimate.prior - assumed), kind="stable")[:5].tolist()
+    changed = [f"{printed(model.class_names[c])} {assumed[c]:.1%} -> {estimate.prior[c]:.1%}" for c in order]
+    lines = [f"class distribution estimated from {count(images, 'image')}; largest changes: {', '.join(changed)}"]
+    absent = np.flatnonzero((estimate.prior * images < 0.5) & (assumed > 0)).tolist()
+    if absent:
+        lines.append(
+            f"{count(len(absent), 'class')} seem not to occur, and are hardly predicted any more: "
+            f"{few([model.class_names[c] for c in absent])}"
+        )
+    if estimate.gap > 1e-6:
+        lines.append(f"the estimate was still changing after {estimate.rounds:,} rounds")
+    return tuple(lines)
