@@ -8,7 +8,7 @@ from PIL import Image
 
 import untidy
 from longtail import advice, recipe
-from longtail.data import sources
+from longtail.data import crew, sources
 from longtail.data.audit import sizes_of
 from longtail.data.source import Listing, Source
 
@@ -25,6 +25,11 @@ def sizes(*pairs):
 @pytest.fixture(autouse=True)
 def without_network(monkeypatch):
     monkeypatch.setattr(advice, "_at_hand", lambda _: False)
+
+
+def network(chosen: recipe.Recipe) -> recipe.Timm:
+    assert isinstance(chosen.network, recipe.Timm)
+    return chosen.network
 
 
 def settings(advised, *overrides):
@@ -112,13 +117,11 @@ def test_a_recipe_of_the_users_is_left_as_it_is_but_for_a_batch_that_is_too_larg
 @pytest.mark.parametrize("gpu", [True, False])
 def test_a_smaller_network_without_a_gpu(monkeypatch, gpu):
     monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
-    assert (
-        settings(advice.advise(listing(3000), sizes=sizes((300, 200)))).network.name == "resnet50"
-        if gpu
-        else "resnet18"
-    )
+    chosen = settings(advice.advise(listing(3000), sizes=sizes((300, 200))))
+    assert network(chosen).name == ("resnet50" if gpu else "resnet18")
     own = ["network.name=resnet34"]
-    assert settings(advice.advise(listing(3000), own, sizes=sizes((300, 200))), *own).network.name == "resnet34"
+    chosen = settings(advice.advise(listing(3000), own, sizes=sizes((300, 200))), *own)
+    assert network(chosen).name == "resnet34"
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -126,7 +129,7 @@ def test_pretrained_weights_are_taken_where_they_can_be_had(monkeypatch, there):
     monkeypatch.setattr(advice, "_at_hand", lambda _: there)
     advised = advice.advise(listing(3000), sizes=sizes((300, 200)))
     chosen = settings(advised)
-    assert chosen.network.pretrained is there
+    assert network(chosen).pretrained is there
     assert chosen.epochs < 100 if there else chosen.epochs > 100
     assert ("network.weights=FILE" in " ".join(advised.reasons)) is not there
 
@@ -135,7 +138,7 @@ def test_weights_in_a_file_are_not_looked_for_elsewhere(monkeypatch, tmp_path):
     monkeypatch.setattr(advice, "_at_hand", lambda _: pytest.fail("asked"))
     own = [f"network.weights={tmp_path / 'weights.pt'}"]
     advised = advice.advise(listing(3000), own, sizes=sizes((300, 200)))
-    assert settings(advised, *own).network.weights == str(tmp_path / "weights.pt")
+    assert network(settings(advised, *own)).weights == str(tmp_path / "weights.pt")
 
 
 def test_without_a_network_no_weights_are_at_hand(monkeypatch, tmp_path):
@@ -161,7 +164,6 @@ def test_prepare_makes_settings_of_a_path(tmp_path, monkeypatch):
     assert chosen.data.path == str(written.root)
     assert chosen.data.test_share == 0.3
     assert chosen.epochs == 2
-    assert prepared.understood[0] == f"image folder: {written.images} images in {len(written.classes)} classes"
     assert prepared.reasons[0].startswith("recipe=own/small: ")
 
 
@@ -191,4 +193,61 @@ def test_sizes_are_those_of_upright_images(tmp_path):
     exif[0x0112] = 6
     for name in ("wren", "crow"):
         Image.new("RGB", (40, 64)).save(tmp_path / name / "0.jpg", exif=exif)
-    assert advice.sizes(sources.read(tmp_path)).usual == (64, 40)
+    found = advice.sizes(sources.read(tmp_path))
+    assert found is not None and found.usual == (64, 40)
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_name_is_a_recipe_or_a_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    untidy.write_folder(tmp_path / "birds")
+    (tmp_path / "mine.yaml").write_text(recipe.text_of("digits-lt/ce"))
+    assert advice.choose("digits-lt/ce") == advice.Chosen(recipe.load("digits-lt/ce"))
+    assert advice.choose("mine.yaml", ["epochs=3"]).settings.epochs == 3
+    for name in ("birds", "./birds", str(tmp_path / "birds")):
+        chosen = advice.choose(name, ["epochs=3"])
+        assert (chosen.settings.name, chosen.settings.epochs) == ("birds", 3)
+        assert chosen.reasons
+
+
+def test_a_name_of_both_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    untidy.write_folder(tmp_path / "digits-lt/ce")
+    with pytest.raises(ValueError, match="is a shipped recipe, and a folder here; for the folder say ./digits-lt/ce"):
+        advice.choose("digits-lt/ce")
+    assert advice.choose("./digits-lt/ce").settings.data.name == "own"
+
+
+def test_a_template_is_for_data_only():
+    with pytest.raises(ValueError, match=r"--recipe is own/small, but digits-lt/ce is no data"):
+        advice.choose("digits-lt/ce", template="own/small")
+
+
+# --- where images are kept --------------------------------------------------------------------------------------------
+
+
+def test_many_small_images_are_not_kept_in_memory():
+    few, many = (
+        settings(advice.advise(listing(images), sizes=sizes((64, 64)))).data for images in (100_000, 1_000_000)
+    )
+    assert (few.in_memory, few.workers) == (True, 0)
+    assert (many.in_memory, many.workers) == (False, crew.cores())
+    own = ["data.in_memory=true"]
+    assert settings(advice.advise(listing(1_000_000), own, sizes=sizes((64, 64))), *own).data.in_memory
+
+
+@pytest.mark.parametrize(("room", "packed"), [(3.1e9, None), (2.9e9, False)])
+def test_images_are_not_decoded_into_a_file_that_would_fill_half_of_the_disk(monkeypatch, room, packed):
+    """10,000 images of 256 x 200 pixels take 1.5 GB; at 128 pixels they are kept at 187 x 146."""
+    monkeypatch.setattr(advice, "_free", lambda _: room)
+    as_they_are = advice.advise(listing(10_000), sizes=sizes((256, 200)), template="own/small")
+    own = ["data.image_size=null"]
+    assert settings(as_they_are).data.packed is None, "they are shrunk"
+    advised = advice.advise(listing(10_000), own, sizes=sizes((256, 200)), template="own/small")
+    assert settings(advised, *own).data.packed is packed
+
+
+def test_free_room_of_a_folder_that_is_not_made_yet(tmp_path):
+    assert advice._free(tmp_path / "a" / "b") == advice._free(tmp_path) > 0

@@ -19,6 +19,7 @@ from longtail import cli, metrics, recipe, rundir, train
 from longtail.rundir import RunDir
 
 SMALL = ("--set", "epochs=1", "--set", "tensorboard=false", "--set", "network.width=4", "--device", "cpu")
+COMMANDS = ("demo", "audit", "train", "resume", "evaluate", "predict", "recipes")
 PROGRAM = Path(sys.executable).with_name("longtail")
 
 
@@ -82,11 +83,11 @@ def assert_mistake(said: Said, *parts: str) -> None:
 def test_help_lists_the_commands(longtail_: Command, arguments: list[str]) -> None:
     said = longtail_(*arguments)
     assert (said.code, said.err) == (0, "")
-    for name in ("demo", "train", "resume", "evaluate", "recipes"):
+    for name in COMMANDS:
         assert f" {name} " in said.out
 
 
-@pytest.mark.parametrize("name", ["demo", "train", "resume", "evaluate", "recipes"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help(longtail_: Command, name: str) -> None:
     said = longtail_(name, "--help")
     assert (said.code, said.err) == (0, "")
@@ -172,7 +173,7 @@ def test_closed_pipe_is_no_mistake() -> None:
     ("line", "parts"),
     [
         # the command line itself
-        ("train", ["RECIPE", "see longtail train --help"]),
+        ("train", ["RECIPE|DATA", "see longtail train --help"]),
         ("resume", ["RUN", "see longtail resume --help"]),
         ("evaluate", ["RUN", "see longtail evaluate --help"]),
         ("trian digits-lt/ce", ["'trian'", "Did you mean 'train'"]),
@@ -191,7 +192,7 @@ def test_closed_pipe_is_no_mistake() -> None:
         # recipes and settings
         ("train digits-lt/hybrid-pcs", ["unknown recipe 'digits-lt/hybrid-pcs'", "did you mean digits-lt/hybrid-psc"]),
         ("train missing.yaml", ["unknown recipe 'missing.yaml'", "longtail recipes lists all"]),
-        ("train .", ["'.' is a folder"]),
+        ("train .", ["is no image folder", "."]),
         ("train RUN", ["is a folder", "longtail resume"]),
         ("recipes digits-lt/hybrid-pcs", ["unknown recipe", "did you mean digits-lt/hybrid-psc"]),
         ("train digits-lt/ce --set epochs", ["--set 'epochs' is not of the form name=value"]),

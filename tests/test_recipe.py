@@ -343,7 +343,7 @@ def _leaves(block: dict[str, Any], prefix: str = "") -> Iterator[str]:
 )
 def test_unknown_recipe_suggests_the_nearest(name: str, hint: str) -> None:
     said = mistake(name=name)
-    assert said.startswith(f"unknown recipe {name!r}: neither shipped nor a file{hint}")
+    assert said.startswith(f"unknown recipe {name!r}: neither shipped, nor a file or folder{hint}")
     assert said.endswith("(longtail recipes lists all)")
     assert ("did you mean" in said) == bool(hint)
 

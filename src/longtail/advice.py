@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ _PATIENCE = 3.0  # seconds to wait for the server of weights
 _WITHOUT_GPU = "resnet18"
 _LEAST_BATCH = 16
 _BATCHES = 8  # of an epoch at least, or the batch becomes smaller
+_RECIPES = ("", ".yaml", ".yml")  # endings of files that are taken for recipes
+_IN_MEMORY = 2e9  # bytes of images that are kept in memory at most
 _SIDES = (128, 160, 192, 224)  # that pretrained networks see well
 
 
@@ -48,21 +51,42 @@ class Advice:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """Somebody's own data, ready to be trained on.
+class Chosen:
+    """The settings of a training.
 
     Args:
         settings: all of them.
-        understood: what was read, in lines.
-        reasons: why these settings, in lines.
+        reasons: why they are what they are, in lines; none where a recipe says it all.
     """
 
     settings: Recipe
-    understood: tuple[str, ...]
-    reasons: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
 
 
-def prepare(path: Path, overrides: Sequence[str] = (), *, template: str | None = None) -> Prepared:
+def choose(name: str, overrides: Sequence[str] = (), *, template: str | None = None) -> Chosen:
+    """Settings by the name of a recipe, or by the path of somebody's own data.
+
+    Args:
+        name: a shipped recipe or the path of a YAML file, as `recipe.load` takes it; or a folder or another file, as
+            `sources.read` takes it.
+        overrides: what the user has decided; nothing is advised against it.
+        template: for data, the recipe to start from; `None`: one that suits the images.
+    Raises: ValueError or FileNotFoundError if there is neither, if both bear the name, if the data cannot be read, or
+        if a setting is wrong.
+    """
+    path = Path(name).expanduser()
+    kind = "folder" if path.is_dir() else "file"
+    if path.exists() and name in recipe.shipped():
+        raise ValueError(f"{name} is a shipped recipe, and a {kind} here; for the {kind} say ./{name}")
+    is_run = (path / "recipe.yaml").is_file()
+    if name and ((path.is_file() and path.suffix.lower() not in _RECIPES) or (path.is_dir() and not is_run)):
+        return prepare(path, overrides, template=template)
+    if template is not None:
+        raise ValueError(f"--recipe is {template}, but {name} is no data; leave it out, or name your images first")
+    return Chosen(recipe.load(name, overrides))
+
+
+def prepare(path: Path, overrides: Sequence[str] = (), *, template: str | None = None) -> Chosen:
     """Read somebody's own data and choose the settings of a training on it.
 
     Args:
@@ -76,7 +100,7 @@ def prepare(path: Path, overrides: Sequence[str] = (), *, template: str | None =
     if known is None:
         raise ValueError(f"{path}: none of the images that were tried can be read; longtail audit says why")
     advice = advise(listing, overrides, sizes=known, template=template)
-    return Prepared(settled(path, advice, overrides), sources.describe(listing), advice.reasons)
+    return Chosen(settled(path, advice, overrides), advice.reasons)
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> Listing:
@@ -134,7 +158,9 @@ def advise(listing: Listing, overrides: Sequence[str] = (), *, sizes: Sizes, tem
     choices = [_Choice("recipe", chosen, "as you wish" if template else f"{side}; {other}")]
     images = _training_images(listing, settings.data.test_share)
     if chosen in (SMALL, LARGE):
-        choices += [*_size(chosen, sizes), *_workers(settings), *_network(settings, decided), *_batch(settings, images)]
+        choices += _size(chosen, sizes)
+        choices += _storage(settings, decided, sizes, images=len(listing.source.labels), side=_side(choices, settings, decided))
+        choices += [*_network(settings, decided), *_batch(settings, images)]
         choices += _epochs(settings, choices, images)
     else:
         choices += _batch(settings, images)
@@ -171,9 +197,38 @@ def _size(chosen: str, sizes: Sizes) -> Iterator[_Choice]:
         yield _Choice("data.image_size", f"{side}", f"images have {sizes.kinds:,} sizes, and are made this square")
 
 
-def _workers(settings: Recipe) -> Iterator[_Choice]:
-    if not settings.data.in_memory:
+def _side(choices: Sequence[_Choice], settings: Recipe, decided: set[str]) -> int | None:
+    """The side of the square that the user wants, or that will be advised."""
+    advised = next(choice.value for choice in choices if choice.setting == "data.image_size")
+    if "data.image_size" in decided:
+        return settings.data.image_size
+    return None if advised == "null" else int(advised)
+
+
+def _storage(settings: Recipe, decided: set[str], sizes: Sizes, *, images: int, side: int | None) -> Iterator[_Choice]:
+    """Where decoded images are kept: in memory, in a file, or nowhere."""
+    width, height = sizes.usual
+    in_memory = settings.data.in_memory
+    seen = 3 * images * (side**2 if side else width * height)
+    if in_memory and seen > _IN_MEMORY and "data.in_memory" not in decided:
+        in_memory = False
+        yield _Choice("data.in_memory", "false", f"in memory, the images would take {seen / 1e9:.1f} GB")
+    if not in_memory:
         yield _Choice("data.workers", f"{cores()}", "one process for each core of this machine decodes")
+    shrunk = min(1.0, side * 8 / 7 / min(width, height)) if side else 1.0
+    packed, room = 3 * images * width * height * shrunk**2, _free(sources.cache_folder())
+    if packed > room / 2:
+        yield _Choice(
+            "data.packed",
+            "false",
+            f"decoded, the images would take {packed / 1e9:.1f} GB in the cache folder, where {room / 1e9:.1f} GB are "
+            "free; each epoch decodes them anew",
+        )
+
+
+def _free(folder: Path) -> int:
+    """Bytes that a folder can take, or will be able to when it is made."""
+    return shutil.disk_usage(next(each for each in (folder, *folder.absolute().parents) if each.exists())).free
 
 
 def _network(settings: Recipe, decided: set[str]) -> Iterator[_Choice]:

@@ -76,11 +76,9 @@ def demo(
     """Train Hybrid-PSC and plain cross-entropy on a small bundled long tail, and compare them."""
     import torch
 
-    from longtail import recipe, train
+    from longtail import recipe, rundir, train
 
-    folder = next(
-        f for n in range(1, 10_000) if not (f := out if n == 1 else out.with_name(f"{out.name}-{n}")).exists()
-    )
+    folder = rundir.unused(out)
     # Networks as small as these gain nothing from threads, and lose much if the machine is busy.
     torch.set_num_threads(1)
     summaries = {}
@@ -146,11 +144,19 @@ def audit(
 @app.command()
 def train(
     name: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="A shipped recipe (see longtail recipes) or a YAML file.")
+        str,
+        typer.Argument(
+            metavar="RECIPE|DATA",
+            help="A shipped recipe (see longtail recipes) or a YAML file; or your own images: a folder, a manifest, "
+            "or parquet with images in it.",
+        ),
     ],
     out: Annotated[
         Path | None,
-        typer.Option(parser=_path, metavar="<path>", help="The run folder. Default: runs/RECIPE/seed-N."),
+        typer.Option(parser=_path, metavar="<path>", help="The run folder. Default: runs/NAME/seed-N."),
+    ] = None,
+    template: Annotated[
+        str | None, typer.Option("--recipe", help="For DATA, the recipe to start from. Default: what suits the images.")
     ] = None,
     overrides: Set = None,
     seed: Annotated[
@@ -162,14 +168,26 @@ def train(
     devices: Devices = 1,
     as_json: Json = False,
 ) -> None:
-    """Train from a recipe into a new run folder."""
-    from longtail import recipe, train
+    """Train from a recipe, or on images of your own, into a new run folder."""
+    from longtail import advice, train
     from longtail.rundir import RunDir
 
-    settings = recipe.load(name, [*(overrides or []), *([f"seed={seed}"] if seed is not None else [])])
+    changes = [*(overrides or []), *([f"seed={seed}"] if seed is not None else [])]
+    chosen = advice.choose(name, changes, template=template)
+    settings = chosen.settings
+    if chosen.reasons and (data_root is not None or download):
+        raise ValueError(f"--data-root and --download are for recipes; {name} says where the images are")
     folder = out or Path("runs") / settings.name / f"seed-{settings.seed}"
     with _interruptible(folder):
-        summary = train.train(settings, folder, data_root=data_root, download=download, device=device, devices=devices)
+        summary = train.train(
+            settings,
+            folder,
+            advice=chosen.reasons,
+            data_root=data_root,
+            download=download,
+            device=device,
+            devices=devices,
+        )
     console.print_summary(summary, settings, folder, as_json, split=RunDir(folder).measured())
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,16 @@ class RunDir:
         """Forget lines of the log after a step: a resumed training writes them again."""
         kept = "".join(json.dumps(record) + "\n" for record in self.read_log() if record["step"] <= step)
         _replace(self.metrics, lambda file: file.write_text(kept, encoding="utf-8"))
+
+
+def unused(path: Path) -> Path:
+    """The path itself, or the first of `path-2`, `path-3` and so on, that does not exist yet.
+
+    >>> unused(Path("no-such-folder"))
+    PosixPath('no-such-folder')
+    """
+    numbered = (path if n == 1 else path.with_name(f"{path.name}-{n}") for n in count(1))
+    return next(each for each in numbered if not each.exists())
 
 
 def _write_csv(file: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

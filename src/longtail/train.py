@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ def train(
     settings: Recipe,
     out: Path,
     *,
+    advice: Sequence[str] = (),
     data_root: Path | None = None,
     download: bool = False,
     device: str = "auto",
@@ -46,6 +47,7 @@ def train(
     Args:
         settings: the recipe.
         out: the run folder; it must not hold a run yet.
+        advice: why these settings, in lines that are told and kept with the run; see `advice.choose`.
         data_root: see `sources.load`.
         download: see `sources.load`.
         device: see `machine.runtime`.
@@ -61,6 +63,8 @@ def train(
     if first:
         run.check_free()
     say = partial(_say, console) if first else _silent
+    for line in advice:
+        say(line)
     task = tasks.load(settings, data_root=data_root, download=download, say=say)
     method = build.method(settings, classes=len(task.class_names))
     _plan(settings, task, method, fabric)
@@ -71,7 +75,12 @@ def train(
     run.make()
     with run.locked():
         run.write_split(task.record(), task.quarantine)
-        where = {"data_root": str(data_root.resolve()) if data_root else None, "device": device, "devices": devices}
+        where = {
+            "data_root": str(data_root.resolve()) if data_root else None,
+            "device": device,
+            "devices": devices,
+            "advice": [*advice],
+        }
         run.write_json(run.environment, {**where, "started": machine.now(), "resumed": [], **machine.describe()})
         run.write_recipe(recipe.dump(settings))
         return _launch(fabric, settings, task, run, console)

@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
@@ -33,7 +33,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def over(source: Source, work: Work[Result], *, workers: int, chunk: int = 64) -> Iterator[tuple[range, Result]]:
+def over(source: Source, work: Work[Result], *, workers: int, chunk: int = 64) -> Generator[tuple[range, Result], None, None]:
     """Do some work on all images, a chunk of neighbours at a time.
 
     Args:

@@ -91,7 +91,8 @@ def _unknown_recipe(name: str) -> str:
     of_folder = [each for each in shipped() if name and each.startswith(f"{name.rstrip('/')}/")]
     similar = difflib.get_close_matches(name.removesuffix(".yaml"), shipped(), n=2, cutoff=0.5)
     hint = f"; did you mean {mistakes.either(of_folder or similar)}?" if of_folder or similar else ""
-    return f"unknown recipe {mistakes.shown(name)}: neither shipped nor a file{hint} (longtail recipes lists all)"
+    absent = "neither shipped, nor a file or folder"
+    return f"unknown recipe {mistakes.shown(name)}: {absent}{hint} (longtail recipes lists all)"
 
 
 def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
