@@ -159,7 +159,9 @@ def advise(listing: Listing, overrides: Sequence[str] = (), *, sizes: Sizes, tem
     images = _training_images(listing, settings.data.test_share)
     if chosen in (SMALL, LARGE):
         choices += _size(chosen, sizes)
-        choices += _storage(settings, decided, sizes, images=len(listing.source.labels), side=_side(choices, settings, decided))
+        choices += _storage(
+            settings, decided, sizes, images=len(listing.source.labels), side=_side(choices, settings, decided)
+        )
         choices += [*_network(settings, decided), *_batch(settings, images)]
         choices += _epochs(settings, choices, images)
     else:

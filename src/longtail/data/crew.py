@@ -33,7 +33,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def over(source: Source, work: Work[Result], *, workers: int, chunk: int = 64) -> Generator[tuple[range, Result], None, None]:
+def over(
+    source: Source, work: Work[Result], *, workers: int, chunk: int = 64
+) -> Generator[tuple[range, Result], None, None]:
     """Do some work on all images, a chunk of neighbours at a time.
 
     Args:
