@@ -10,6 +10,7 @@ from jaxtyping import Int
 
 from longtail import counts, owndata, recipe
 from longtail.data import sources
+from longtail.data.crew import Progress
 from longtail.data.source import PARTS, Part
 from longtail.rundir import RunDir
 
@@ -84,6 +85,7 @@ def load(
     data_root: Path | None = None,
     download: bool = False,
     say: Callable[[str], object] = lambda _: None,
+    progress: Progress | None = None,
 ) -> Task:
     """Open the data and choose the images.
 
@@ -94,6 +96,7 @@ def load(
         data_root: see `sources.load`; for own data where it is, if not where the recipe says.
         download: see `sources.load`.
         say: is told what is understood of own data, line by line, while it is looked at.
+        progress: is told how many of its images of how many are decoded, if they are not yet.
     Raises: ValueError or FileNotFoundError if the data is not there, damaged, too small for the recipe, or not what it
         was when the run was started.
     """
@@ -103,8 +106,8 @@ def load(
             raise _changed(run)
         return task
     if run is not None:
-        return _own_again(settings, run, split=split, path=data_root)
-    return _own(settings, split=split, path=data_root, say=say)
+        return _own_again(settings, run, split=split, path=data_root, progress=progress)
+    return _own(settings, split=split, path=data_root, say=say, progress=progress)
 
 
 def _changed(run: RunDir) -> ValueError:
@@ -129,7 +132,14 @@ def _named(settings: recipe.Recipe, *, split: Measured | None, data_root: Path |
     return Task(train, chosen, held, measured, shown, each, split, sources.fingerprint(train))
 
 
-def _own(settings: recipe.Recipe, *, split: Measured | None, path: Path | None, say: Callable[[str], object]) -> Task:
+def _own(
+    settings: recipe.Recipe,
+    *,
+    split: Measured | None,
+    path: Path | None,
+    say: Callable[[str], object],
+    progress: Progress | None,
+) -> Task:
     data, notes = settings.data, list[str]()
 
     def note(lines: Sequence[str]) -> None:
@@ -139,7 +149,7 @@ def _own(settings: recipe.Recipe, *, split: Measured | None, path: Path | None, 
 
     listing = owndata.read(data, path=path)
     note(sources.describe(listing))
-    source, unreadable = owndata.decode(listing.source, data)
+    source, unreadable = owndata.decode(listing.source, data, progress=progress)
     note(owndata.check_losses(listing, unreadable, data))
     readable = np.setdiff1d(np.arange(len(source.labels)), [*unreadable])
     source, lines = owndata.merge_rare(source, readable, data)
@@ -155,7 +165,9 @@ def _own(settings: recipe.Recipe, *, split: Measured | None, path: Path | None, 
     return _of_parts(source, parts, split, sources.fingerprint(listing.source), unreadable, notes)
 
 
-def _own_again(settings: recipe.Recipe, run: RunDir, *, split: Measured | None, path: Path | None) -> Task:
+def _own_again(
+    settings: recipe.Recipe, run: RunDir, *, split: Measured | None, path: Path | None, progress: Progress | None
+) -> Task:
     """The task of own data with the images that a run has recorded."""
     recorded = run.read_json(run.split)
     try:
@@ -166,7 +178,7 @@ def _own_again(settings: recipe.Recipe, run: RunDir, *, split: Measured | None, 
     if recorded["fingerprint"] != fingerprint:
         raise _changed(run)
     unreadable = {int(position): reason for position, reason in recorded["unreadable"].items()}
-    source = owndata.decode_again(listing.source, settings.data, unreadable)
+    source = owndata.decode_again(listing.source, settings.data, unreadable, progress=progress)
     readable = np.setdiff1d(np.arange(len(source.labels)), [*unreadable])
     source, _ = owndata.merge_rare(source, readable, settings.data)
     parts: dict[Part, np.ndarray] = {part: np.array(recorded[part], np.int64) for part in PARTS}
