@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -69,6 +70,11 @@ class Tally:
     failed: int = 0
     first: str = ""
 
+    @property
+    def images(self) -> int:
+        """How many answers there were."""
+        return self.predicted + self.failed
+
     def of(self, rows: Iterable[Answer]) -> Iterator[Answer]:
         """Count answers as they pass."""
         for answer in rows:
@@ -110,7 +116,7 @@ def answers(found: Iterable[Predicted], class_names: Sequence[str], *, top: int)
 
 
 @contextmanager
-def writer(out: Path | None, *, top: int, as_json: bool = False) -> Iterator[Writer]:
+def writer(out: Path | None, *, top: int, as_json: bool = False, read: Iterable[str] = ()) -> Iterator[Writer]:
     """A function that writes answers, into a file that is there when all is written, and not before.
 
     - CSV: `path`, `predicted`, `confidence`; `class_2`, `probability_2`, and so on up to `top`; `error`. What is not
@@ -125,7 +131,8 @@ def writer(out: Path | None, *, top: int, as_json: bool = False) -> Iterator[Wri
         out: ends in one of `ENDINGS`; an existing file is replaced. `None`: standard output.
         top: classes to name for an image.
         as_json: write JSON lines, not CSV, to standard output.
-    Raises: ValueError if the file has another ending or cannot be written.
+        read: files from which is read meanwhile, and which therefore must stay.
+    Raises: ValueError if the file has another ending, cannot be written, or is one of those that are read.
     """
     if out is None:
         # Python's own stream translates line breaks, and may know other letters only.
@@ -141,6 +148,8 @@ def writer(out: Path | None, *, top: int, as_json: bool = False) -> Iterator[Wri
         raise ValueError(f"out is {out}, whose ending says how it is written; JSON is for standard output")
     if out.is_dir():
         raise ValueError(f"out is {out}, which is a folder; name a file")
+    if out.exists() and any(os.path.exists(path) and out.samefile(path) for path in read):  # noqa: PTH110 - never raises
+        raise ValueError(f"out is {out}, which is read as well; name another file")
     new = out.with_name(f".{out.name}.new")
     try:
         new.touch()
