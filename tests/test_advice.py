@@ -215,7 +215,7 @@ def test_a_name_is_a_recipe_or_a_path(tmp_path, monkeypatch):
 def test_a_name_of_both_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     untidy.write_folder(tmp_path / "digits-lt/ce")
-    with pytest.raises(ValueError, match="is a shipped recipe, and a folder here; for the folder say ./digits-lt/ce"):
+    with pytest.raises(ValueError, match=r"is a shipped recipe, and a folder here; for the folder say \./digits-lt/ce"):
         advice.choose("digits-lt/ce")
     assert advice.choose("./digits-lt/ce").settings.data.name == "own"
 

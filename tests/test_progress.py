@@ -109,3 +109,35 @@ def test_groups_without_classes_are_left_out() -> None:
         display.evaluated(clock(0), summary(classes=2))
     assert "many 100.0%, few 100.0%" in file.getvalue()
     assert "medium" not in file.getvalue()
+
+
+# --- counting ---------------------------------------------------------------------------------------------------------
+
+
+def test_counting_is_a_line_from_time_to_time_in_a_file(clock_time: Time) -> None:
+    where, file = console(terminal=False)
+    with progress.counting("predicting", console=where) as tell:
+        for done in range(1, 101):
+            clock_time.now += 1
+            tell(done * 50, 5000)
+        tell(5001, None)
+    lines = file.getvalue().splitlines()
+    assert lines[0] == "predicting: 1,550/5,000, 50/s, 0:01:09 left"
+    assert len(lines) == 3
+
+
+def test_counting_is_a_bar_in_a_terminal_that_is_gone_afterwards(clock_time: Time) -> None:
+    where, file = console(terminal=True)
+    with progress.counting("decoding images", console=where) as tell:
+        clock_time.now += 10
+        tell(100, 400)
+        where.print("beside it")
+    assert "100/400" in file.getvalue() and "10/s, 0:00:30 left" in file.getvalue()
+
+
+def test_counting_leaves_the_terminal_to_others(clock_time: Time) -> None:
+    where, file = console(terminal=True)
+    with progress.counting("predicting", console=where, shown=False) as tell:
+        clock_time.now += 100
+        tell(1, 2)
+    assert file.getvalue() == ""

@@ -31,6 +31,8 @@ _WITHOUT_GPU = "resnet18"
 _LEAST_BATCH = 16
 _BATCHES = 8  # of an epoch at least, or the batch becomes smaller
 _RECIPES = ("", ".yaml", ".yml")  # endings of files that are taken for recipes
+# Somebody's own data is taken whole, whatever the template does with its own.
+_OWN = ("data.name=own", "data.profile=natural", "data.n_max=null", "data.validation=null")
 _IN_MEMORY = 2e9  # bytes of images that are kept in memory at most
 _SIDES = (128, 160, 192, 224)  # that pretrained networks see well
 
@@ -127,7 +129,7 @@ def _of(path: Path) -> list[str]:
     whole = path.absolute()
     name = whole.name if whole.is_dir() else whole.stem
     # JSON is YAML, and quotes what is in a path.
-    return [f"name={json.dumps(name)}", "data.name=own", f"data.path={json.dumps(str(whole))}"]
+    return [f"name={json.dumps(name)}", *_OWN, f"data.path={json.dumps(str(whole))}"]
 
 
 def advise(listing: Listing, overrides: Sequence[str] = (), *, sizes: Sizes, template: str | None = None) -> Advice:
@@ -151,7 +153,7 @@ def advise(listing: Listing, overrides: Sequence[str] = (), *, sizes: Sizes, tem
     """
     small = sizes.median <= _SMALL
     chosen = template or (SMALL if small else LARGE)
-    settings = recipe.load(chosen, ["data.name=own", *overrides])
+    settings = recipe.load(chosen, [*_OWN, *overrides])
     decided = {each.partition("=")[0].strip() for each in overrides}
     side = f"half of the images have a shorter side of {sizes.median:,} pixels or less"
     other = f"for the other one: --recipe {LARGE if small else SMALL}"

@@ -115,17 +115,17 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Look at all images of your own before training: what is broken, double, under two labels, or too rare."""
-    from longtail import audit_page, preview
+    from longtail import audit_page, preview, progress
     from longtail.data import crew
 
-    with _interruptible(), console.counting("looking at images") as progress:
+    with _interruptible(), progress.counting("looking at images") as tell:
         found = preview.look(
             data,
             overrides or [],
             template=template,
             device=device,
             workers=crew.cores() if workers is None else workers,
-            progress=progress,
+            progress=tell,
         )
     command = shlex.join(
         ["longtail", "train", str(data), *(part for each in overrides or [] for part in ("--set", each))]
@@ -280,7 +280,7 @@ def predict(
     device: Device = "auto",
 ) -> None:
     """Predict the classes of images: a row for each, in order, also for one that is broken."""
-    from longtail import answers, machine, shift
+    from longtail import answers, machine, progress, shift
     from longtail import predict as prediction
     from longtail.data import queries
 
@@ -292,8 +292,8 @@ def predict(
         top = min(top, len(model.class_names))
         with answers.writer(out, top=top, as_json=as_json, read=given) as write:
             asked = queries.read(given, lines=sys.stdin.buffer, root=root)
-            with console.counting("predicting", shown=not on_screen) as progress:
-                found = prediction.predict(model, asked, batch=batch, workers=workers, progress=progress)
+            with progress.counting("predicting", shown=not on_screen) as tell:
+                found = prediction.predict(model, asked, batch=batch, workers=workers, progress=tell)
                 shifted = shift.shift(model, found, prior)
                 write(tally.of(answers.answers(shifted.found, model.class_names, top=top)))
             if not tally.images:

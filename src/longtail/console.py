@@ -2,9 +2,6 @@
 
 import json
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -135,46 +132,6 @@ def print_json(content: object) -> None:
     """Print plain data for programs."""
     # ASCII, so that no name of a class can fail to be written to a pipe.
     sys.stdout.write(json.dumps(content, indent=1) + "\n")
-
-
-@contextmanager
-def counting(words: str, *, shown: bool = True) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar in a terminal, and a line from time to time elsewhere, with rate and time left.
-
-    Gives the function that is told how many of how many are done.
-
-    Args:
-        words: what is being done.
-        shown: `False` leaves the terminal to others.
-    """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    from longtail.progress import SECONDS_BETWEEN_LINES, clock_time
-
-    where, started = Console(stderr=True), time.monotonic()
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[pace]}"),
-    )
-    # What goes to standard output meanwhile must get there, and not to where the bar is.
-    hidden = not (shown and where.is_terminal)
-    with Progress(*columns, console=where, transient=True, disable=hidden, redirect_stdout=False) as bar:
-        task, printed = bar.add_task(words, total=None, pace=""), started
-
-        def tell(done: int, of: int | None) -> None:
-            nonlocal printed
-            now = time.monotonic()
-            rate = done / max(now - started, 1e-9)
-            left = f", {clock_time((of - done) / max(rate, 1e-9))} left" if of is not None else ""
-            bar.update(task, completed=done, total=of, pace=f"{rate:,.0f}/s{left}")
-            if not where.is_terminal and now - printed > SECONDS_BETWEEN_LINES:
-                printed = now
-                say(f"{words}: {done:,}{f'/{of:,}' if of is not None else ''}, {rate:,.0f}/s{left}")
-
-        yield tell
 
 
 def say(text: str) -> None:

@@ -1,6 +1,8 @@
-"""Progress: what somebody who waits for a training sees."""
+"""Progress: what somebody who waits sees of a training, or of other work on many images."""
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -84,6 +86,45 @@ class Display:
         if not (self._silent or self._console.is_terminal):
             line = f"epoch {clock.epoch + 1}/{clock.epochs}, {self._pace}, {self._loss}{self._latest}"
             self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def counting(
+    words: str, *, console: Console | None = None, shown: bool = True
+) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar in a terminal, and a line from time to time elsewhere, with rate and time left.
+
+    Gives the function that is told how many of how many are done.
+
+    Args:
+        words: what is being done.
+        console: where to write; `None` is standard error.
+        shown: `False` leaves the terminal to others.
+    """
+    where, started = console or Console(stderr=True), time.monotonic()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[pace]}"),
+    )
+    # What goes to standard output meanwhile must get there, and not to where the bar is.
+    hidden = not (shown and where.is_terminal)
+    with Progress(*columns, console=where, transient=True, disable=hidden, redirect_stdout=False) as bar:
+        task, printed = bar.add_task(words, total=None, pace=""), started
+
+        def tell(done: int, of: int | None) -> None:
+            nonlocal printed
+            now = time.monotonic()
+            rate = done / max(now - started, 1e-9)
+            left = f", {clock_time((of - done) / max(rate, 1e-9))} left" if of is not None else ""
+            bar.update(task, completed=done, total=of, pace=f"{rate:,.0f}/s{left}")
+            if not where.is_terminal and now - printed > SECONDS_BETWEEN_LINES:
+                printed = now
+                count = f"{done:,}{f'/{of:,}' if of is not None else ''}"
+                where.print(f"{words}: {count}, {rate:,.0f}/s{left}", highlight=False, markup=False, soft_wrap=True)
+
+        yield tell
 
 
 def clock_time(seconds: float) -> str:

@@ -65,7 +65,8 @@ def train(
     say = partial(_say, console) if first else _silent
     for line in advice:
         say(line)
-    task = tasks.load(settings, data_root=data_root, download=download, say=say)
+    with progress.counting("decoding images", console=console, shown=first) as tell:
+        task = tasks.load(settings, data_root=data_root, download=download, say=say, progress=tell)
     method = build.method(settings, classes=len(task.class_names))
     _plan(settings, task, method, fabric)
     _try(method.classifier, settings, task)
@@ -118,7 +119,8 @@ def resume(
     )
     console = console or Console(stderr=True)
     with run.locked() if fabric.global_rank == 0 else nullcontext():
-        task = tasks.load(settings, run=run, data_root=data_root)
+        with progress.counting("decoding images", console=console, shown=fabric.global_rank == 0) as tell:
+            task = tasks.load(settings, run=run, data_root=data_root, progress=tell)
         _plan(settings, task, build.method(settings, classes=len(task.class_names), fetch=False), fabric)
         saved = run.read_checkpoint()
         if saved is not None and saved["recipe"] != recipe.dump(settings):
