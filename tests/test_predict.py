@@ -182,7 +182,6 @@ def test_images_are_asked_for_as_they_are_needed(workers, ahead):
     for done in range(1, 6):
         assert len(next(found).names) == 3
         assert len(asked) <= 3 * (done + ahead)
-    found.close()
 
 
 # --- models -----------------------------------------------------------------------------------------------------------

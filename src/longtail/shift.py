@@ -195,7 +195,8 @@ def describe(model: Model, estimate: Estimate, *, images: int) -> tuple[str, ...
             "classes apart"
         )
     lines.append(
-        "the estimate is as good as the model's probabilities: from a model that is too sure of itself (see ECE in its "
-        "results), or that confuses classes, it is too extreme"
+        "the estimate is as good as the model's probabilities (see ECE in its results): a model that is too sure of "
+        "itself changes shares too little, one that is not sure enough far too much, and what it never recognises is "
+        "not found"
     )
     return tuple(lines)
