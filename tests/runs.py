@@ -101,7 +101,7 @@ def json_of(path: Path) -> Any:
 def train_on_folder(root: Path) -> tuple[Path, Path]:
     """Train a little on an image folder; the finished run and the folder."""
     data, run = root / "birds", root / "run"
-    standins.write_folder(data, [12, 8, 6])
+    standins.write_folder(data, [12, 8, 6], sizes=(30, 80))  # smaller and larger than what they are shrunk to
     overrides = ["epochs=1", "network.width=4", "batch_size=8", "tensorboard=false", "method.kind=ce"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
