@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow
@@ -169,17 +169,20 @@ def writer(out: Path | None, *, top: int, as_json: bool = False, read: Iterable[
         new.unlink(missing_ok=True)
 
 
-def _csv(file: TextIO, rows: Iterable[Answer], top: int) -> None:
+def _csv(file: io.TextIOBase, rows: Iterable[Answer], top: int) -> None:
     table = csv.writer(file, lineterminator="\n")
+    quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
     more = [f"{what}_{place}" for place in range(2, top + 1) for what in ("class", "probability")]
     for number, answer in enumerate(rows):
         if not number:  # nothing to answer is a mistake, and leaves standard output empty
             table.writerow(["path", "predicted", "confidence", *more, "error"])
         cells = [cell for choice in answer.top for cell in (choice.name, f"{choice.probability:.6g}")]
-        table.writerow([answer.path, *cells, *[""] * (2 * top - len(cells)), answer.error])
+        row = [answer.path, *cells, *[""] * (2 * top - len(cells)), answer.error or ""]
+        # Python quotes only those line breaks that it writes itself, until 3.13.
+        (quoted if any("\r" in cell for cell in row) else table).writerow(row)
 
 
-def _json_lines(file: TextIO, rows: Iterable[Answer]) -> None:
+def _json_lines(file: io.TextIOBase, rows: Iterable[Answer]) -> None:
     for answer in rows:
         file.write(json.dumps(_record(answer), ensure_ascii=False) + "\n")
 

@@ -10,7 +10,7 @@ from typing import Annotated, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from pydantic import BaseModel, Field, FiniteFloat, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 
 from longtail import evaluate, recipe
 from longtail.counts import Counts
@@ -23,6 +23,7 @@ from longtail.data.source import Pixels
 from longtail.mistakes import one_line, shown
 from longtail.networks import ImageClassifier
 from longtail.priors import Prior
+from longtail.recipe.base import Colour
 from longtail.rundir import RunDir
 
 # That go through the network at once where images keep their sizes: some may be photographs.
@@ -97,8 +98,8 @@ def load(path: Path, *, device: torch.device) -> Model:
 
 
 class _Preprocessing(BaseModel):
-    mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat]
-    std: tuple[_Share, _Share, _Share]
+    mean: Colour
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
     shrink_shorter_side: PositiveInt | None = None  # earlier versions never shrank
     centre_crop: PositiveInt | None
 

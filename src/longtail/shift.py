@@ -114,7 +114,7 @@ def read(file: Path, class_names: Sequence[str]) -> Prior:
         if name in shares:
             raise ValueError(f"{file} has class {printed(name)} twice; each must be there once")
         share = _number(text)
-        if not (math.isfinite(share) and share >= 0):
+        if share is None or not (math.isfinite(share) and share >= 0):
             raise ValueError(f"{file}: the share of {printed(name)} is {text!r}; allowed: a number of at least 0")
         shares[name] = share
     missing = [name for name in class_names if name not in shares]
@@ -158,16 +158,15 @@ def _from_table(file: Path) -> list[tuple[str, str]]:
         )
     classes, shares = (table.column(name).to_pylist() for name in table.names)
     # The first line is no row if it names the columns.
-    first = [table.names] if math.isfinite(_number(table.names[1])) else []
+    first = [table.names] if _number(table.names[1]) is not None else []
     return [*first, *((name or "", share or "") for name, share in zip(classes, shares, strict=True))]
 
 
-def _number(text: str) -> float:
-    """The number that a text is; not a number otherwise."""
+def _number(text: str) -> float | None:
     try:
         return float(text)
     except ValueError:
-        return math.nan
+        return None
 
 
 def describe(model: Model, estimate: Estimate, *, images: int) -> tuple[str, ...]:
@@ -196,7 +195,8 @@ def describe(model: Model, estimate: Estimate, *, images: int) -> tuple[str, ...
             "classes apart"
         )
     lines.append(
-        "the estimate is as good as the model's probabilities: from a model that is too sure of itself (see ECE in its "
-        "results), or that confuses classes, it is too extreme"
+        "the estimate is as good as the model's probabilities (see ECE in its results): a model that is too sure of "
+        "itself changes shares too little, one that is not sure enough far too much, and what it never recognises is "
+        "not found"
     )
     return tuple(lines)
