@@ -1,9 +1,11 @@
 """The command line: a few lines a command; everything heavy is imported inside."""
 
+import json
 import logging
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -156,6 +158,14 @@ def train(
     seed: Annotated[
         int | None, typer.Option(parser=_integer, metavar="<int>", help="The same as --set seed=N.")
     ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="<time>",
+            help="End after this time, such as 90s, 15m or 1h30m, fully annealed: as many steps as there is time for, "
+            "spread over the whole schedule. Epochs then give only its proportions.",
+        ),
+    ] = None,
     data_root: DataRoot = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch CIFAR's archive if it is not found.")] = False,
     device: Device = "auto",
@@ -163,13 +173,18 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train from a recipe into a new run folder."""
+    since = time.monotonic()
     from longtail import recipe, train
     from longtail.rundir import RunDir
 
-    settings = recipe.load(name, [*(overrides or []), *([f"seed={seed}"] if seed is not None else [])])
+    changes = [*(overrides or []), *([f"seed={seed}"] if seed is not None else [])]
+    changes += [f"budget={json.dumps(budget)}"] if budget is not None else []  # quoted: a number needs its unit
+    settings = recipe.load(name, changes)
     folder = out or Path("runs") / settings.name / f"seed-{settings.seed}"
     with _interruptible(folder):
-        summary = train.train(settings, folder, data_root=data_root, download=download, device=device, devices=devices)
+        summary = train.train(
+            settings, folder, data_root=data_root, download=download, device=device, devices=devices, since=since
+        )
     console.print_summary(summary, settings, folder, as_json, split=RunDir(folder).measured())
 
 
@@ -185,12 +200,13 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Continue an interrupted run, exactly where it stopped."""
+    since = time.monotonic()
     from longtail import recipe, train
     from longtail.rundir import RunDir
 
     settings = recipe.load(str(RunDir.open(run).recipe))
     with _interruptible(run):
-        summary = train.resume(run, data_root=data_root, device=device, devices=devices)
+        summary = train.resume(run, data_root=data_root, device=device, devices=devices, since=since)
     console.print_summary(summary, settings, run, as_json, split=RunDir(run).measured())
 
 
