@@ -10,7 +10,7 @@ import torch
 from longtail import durations, processes
 from longtail.schedules import Clock
 
-_FIRST = 3  # steps that are slow for reasons of their own, and of which the fastest counts
+_FIRST = 3  # steps of which only the fastest counts
 _MEMORY = 4, 20  # the estimate of a step looks back on this part of the steps done, and at most on that of all
 _HOLDS = 10  # a decision holds for this part of the steps done, and of those to come
 _CHEAP = 0.02  # part of the time that evaluations before the end may take together
@@ -38,7 +38,8 @@ class Pace(NamedTuple):
 
     def at(self, step: int) -> float:
         """The progress of a step that is not before the line."""
-        return self.progress + (1 - self.progress) * (step - self.step) / max(1, self.steps - 1 - self.step)
+        last = self.steps - 1
+        return 1 - (1 - self.progress) * (last - step) / max(1, last - self.step)  # exactly 1 at the end
 
 
 class Times(NamedTuple):
@@ -104,13 +105,12 @@ def decide(pace: Pace, times: Times, budget: float, *, done: int) -> Pace:
         done: steps, at least 1; the last of them was not the last of the training.
     Returns: a line from the last step done to the end. It has at least one more step, whatever the time.
 
-    >>> decide(Pace(0, 0.0, 1000, 10), Times(spent=20.0, step=1.0, evaluation=5.0), 100.0, done=10)
-    Pace(step=9, progress=0.009009009009009009, steps=85, until=11)
+    >>> decide(Pace(0, 0.0, 5, 3), Times(spent=20.0, step=1.0, evaluation=5.0), 100.0, done=3)
+    Pace(step=2, progress=0.5, steps=78, until=4)
     """
-    remaining = left(times, budget)
-    if done < _FIRST and _FIRST * times.step < remaining / _HOLDS:
-        return pace._replace(until=done + 1)  # too early to know
-    coming = max(1, round(remaining / max(times.step, 1e-9)))
+    # The first steps may be slow for reasons of their own; what is missing of their part of the schedule comes later.
+    step = times.step * min(1, done / _FIRST)
+    coming = max(1, round(left(times, budget) / max(step, 1e-9)))
     holds = max(1, min(done, coming) // _HOLDS)
     return Pace(step=done - 1, progress=pace.at(done - 1), steps=done + coming, until=done + holds)
 
@@ -152,7 +152,7 @@ class Course:
         self._device, self._say, self._said = device, say, 0
         self._mark = time.monotonic()
         whole = epochs * steps_per_epoch
-        # Nothing is known before the first step: with a budget, the schedule is as good as at a stand until then.
+        # Nothing is known before the first step. Until then, the schedule of a budget is as good as at a stand.
         self.pace = Pace(0, 0.0, whole, until=sys.maxsize) if budget is None else Pace(0, 0.0, max(whole, 100), until=1)
         self.times = Times()
         if saved is not None:
@@ -191,6 +191,10 @@ class Course:
         """
         self._mark = time.monotonic()
         self.times = self.times._replace(spent=self.times.spent + self._mark - since)
+
+    def spent(self) -> float:
+        """Seconds up to now."""
+        return self.times.spent + time.monotonic() - self._mark
 
     def stepped(self, step: int) -> None:
         """Measure a step that was done."""
@@ -247,7 +251,9 @@ class Course:
     def _unsure(self) -> bool:
         """Whether an evaluation should be tried: at the beginning, and again before the end if it takes long."""
         assert self.budget is not None
-        late = left(self.times, self.budget) < self.budget / 10 and self.times.evaluation > _TRIAL * self.budget
+        remaining, evaluation = left(self.times, self.budget), self.times.evaluation
+        # Early enough for what is left to suffice, should it take twice as long as at the beginning.
+        late = remaining < self.budget / 10 + 1.5 * evaluation and evaluation > _TRIAL * self.budget
         return self.times.trials == 0 or (self.times.trials == 1 and late)
 
     def _passed(self) -> float:

@@ -1,5 +1,7 @@
 """The command line: a few lines a command; everything heavy is imported inside."""
 
+import atexit
+import gc
 import json
 import logging
 import os
@@ -341,6 +343,8 @@ def main() -> None:
     """
     # What libraries log on their way would stand between the user and our own line.
     logging.disable(logging.WARNING)
+    # At the end all is gone at once. Python would look through everything that torch has made first, for seconds.
+    atexit.register(gc.freeze)
     try:
         # Typer turns an interruption into a return value, 130.
         sys.exit(app(sys.argv[1:] or ["--help"], prog_name="longtail", standalone_mode=False))

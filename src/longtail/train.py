@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -314,24 +314,23 @@ def fit(
         run.write_weights(learner.classifier.state_dict())
         run.write_json(run.model, _model(settings, task))
         evaluate.save(run, task, logits, summary)
-        if settings.budget is not None:
-            _account(run, course, plan, partial(_say, console))
     if logger:
         logger.close()
     fabric.barrier()
+    if first and settings.budget is not None:
+        _account(run, course, plan, console)
     return summary
 
 
-def _account(run: RunDir, course: budget.Course, plan: batches.Plan, say: Callable[[str], None]) -> None:
+def _account(run: RunDir, course: budget.Course, plan: batches.Plan, console: Console) -> None:
     """Tell and record what became of a budget."""
-    course.evaluated()
-    spent, steps = course.times.spent, course.pace.steps
-    about = {"budget": course.budget, "spent": spent, "steps": steps, "epochs": steps / plan.steps_per_epoch}
+    assert course.budget is not None
+    steps, spent = course.pace.steps, course.spent()
+    epochs = steps / plan.steps_per_epoch
+    about = {"budget": course.budget, "spent": spent, "steps": steps, "epochs": epochs}
     run.write_json(run.environment, {**run.read_json(run.environment), "time": about})
-    say(
-        f"{steps:,} steps, {about['epochs']:,.1f} epochs, in {durations.words(spent)} of "
-        f"{durations.words(course.budget or 0)}"
-    )
+    took, given = durations.words(spent), durations.words(course.budget)
+    _say(console, f"{steps:,} steps, {epochs:,.1f} epochs, in {took} of {given}")
 
 
 def _say(console: Console, text: str) -> None:
