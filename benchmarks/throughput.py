@@ -42,7 +42,9 @@ class Loop:
     def step(self) -> None:
         step, micro_batches = next(self.steps)
         clock = Clock.at(step=step, epochs=1000, steps_per_epoch=self.plan.steps_per_epoch)
-        terms = self.learner.learn(micro_batches, self.plan, clock, rate=build.learning_rate(self.settings, clock))
+        terms = self.learner.learn(
+            micro_batches, self.plan, step, clock, rate=build.learning_rate(self.settings, clock)
+        )
         float(terms["loss"])
 
 

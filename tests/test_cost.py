@@ -18,6 +18,12 @@ def test_steps_are_those_of_the_training():
     assert of("epochs=3", images=100).steps == 18
 
 
+def test_a_budget_is_what_it_costs():
+    large, small = of("budget=1h"), of("budget=1s", "epochs=1000")
+    assert (large.seconds, small.seconds) == (3600, 1)
+    assert large.steps > small.steps >= 1
+
+
 def test_twice_the_network_takes_more_memory_and_larger_images_too():
     small = of()
     assert of("network.width=32").bytes > small.bytes

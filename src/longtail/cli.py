@@ -1,9 +1,13 @@
 """The command line: a few lines a command; everything heavy is imported inside."""
 
+import atexit
+import gc
+import json
 import logging
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -162,6 +166,14 @@ def train(
     seed: Annotated[
         int | None, typer.Option(parser=_integer, metavar="<int>", help="The same as --set seed=N.")
     ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="<time>",
+            help="End after this time, such as 90s, 15m or 1h30m, fully annealed: as many steps as there is time for, "
+            "spread over the whole schedule. Epochs then give only its proportions.",
+        ),
+    ] = None,
     data_root: DataRoot = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch CIFAR's archive if it is not found.")] = False,
     device: Device = "auto",
@@ -169,10 +181,12 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train from a recipe, or on images of your own, into a new run folder."""
+    since = time.monotonic()
     from longtail import advice, train
     from longtail.rundir import RunDir
 
     changes = [*(overrides or []), *([f"seed={seed}"] if seed is not None else [])]
+    changes += [f"budget={json.dumps(budget)}"] if budget is not None else []  # quoted: a number needs its unit
     chosen = advice.choose(name, changes, template=template)
     settings = chosen.settings
     if chosen.reasons and (data_root is not None or download):
@@ -187,6 +201,7 @@ def train(
             download=download,
             device=device,
             devices=devices,
+            since=since,
         )
     console.print_summary(summary, settings, folder, as_json, split=RunDir(folder).measured())
 
@@ -203,12 +218,13 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Continue an interrupted run, exactly where it stopped."""
+    since = time.monotonic()
     from longtail import recipe, train
     from longtail.rundir import RunDir
 
     settings = recipe.load(str(RunDir.open(run).recipe))
     with _interruptible(run):
-        summary = train.resume(run, data_root=data_root, device=device, devices=devices)
+        summary = train.resume(run, data_root=data_root, device=device, devices=devices, since=since)
     console.print_summary(summary, settings, run, as_json, split=RunDir(run).measured())
 
 
@@ -357,6 +373,8 @@ def main() -> None:
     """
     # What libraries log on their way would stand between the user and our own line.
     logging.disable(logging.WARNING)
+    # At the end all is gone at once. Python would look through everything that torch has made first, for seconds.
+    atexit.register(gc.freeze)
     try:
         # Typer turns an interruption into a return value, 130.
         sys.exit(app(sys.argv[1:] or ["--help"], prog_name="longtail", standalone_mode=False))

@@ -79,14 +79,17 @@ def cost(
     while few < batch and seconds < _LONG:  # small batches cost more an image
         few = min(batch, max(1, few) * _FEW)
         saved, seconds = probe.measure(few)
-    steps = settings.epochs * max(1, images // settings.batch_size)
     per_image = seconds / (few * probe.views)  # of one view, forward and backward
-    evaluations = -(-settings.epochs // settings.evaluate_every)
-    training = steps * settings.batch_size * probe.views * per_image
+    step, evaluation = settings.batch_size * probe.views * per_image, measured * per_image / 3
+    if settings.budget is None:
+        steps = settings.epochs * max(1, images // settings.batch_size)
+        seconds = steps * step + -(-settings.epochs // settings.evaluate_every) * evaluation
+    else:
+        steps, seconds = max(1, int((settings.budget - evaluation) / step)), settings.budget
     in_memory = 3 * size[0] * size[1] * (images + measured) if settings.data.in_memory else 0
     program = _PROGRAM if fabric.device.type == "cpu" else 0
     return Cost(
-        seconds=training + evaluations * measured * per_image / 3,
+        seconds=seconds,
         bytes=int(program + in_memory + probe.state + saved * batch / few),
         steps=steps,
         device=str(fabric.device.type),

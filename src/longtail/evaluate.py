@@ -1,5 +1,6 @@
 """Evaluation: weights and a split give predictions, predictions a summary."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -69,6 +70,42 @@ def predict(
         logits.append(classifier(views.contiguous(memory_format=torch.channels_last)).float())
     classifier.train(training)
     return torch.cat(logits)
+
+
+def forecast(
+    classifier: nn.Module,
+    shown: Decoded,
+    task: Task,
+    settings: recipe.Recipe,
+    *,
+    seconds: float,
+    world: int,
+    device: torch.device,
+) -> float:
+    """Seconds that an evaluation will take, from its first batches.
+
+    Args:
+        classifier: see `predict`.
+        shown: batches of the images of this process.
+        task: which images they are.
+        settings: how they are normalised.
+        seconds: that this may take, about; two batches are tried at least, if there are so many.
+        world: number of processes.
+        device: that predicts.
+    """
+    share, some, ends = -(-len(task.shown) // world), list[np.ndarray](), [time.monotonic()]
+    for batch in shown:
+        some.append(predict(classifier, [batch], settings.augment, device=device).cpu().numpy())
+        ends.append(time.monotonic())
+        if len(some) > 1 and ends[-1] - ends[0] > seconds:
+            break
+    first, done = len(some[0]), sum(map(len, some))
+    # The first batch is slower: it starts the workers that decode, and whatever else has to warm up.
+    predicting = ends[1] - ends[0] + (ends[-1] - ends[1]) * (share - first) / max(1, done - first)
+    began = time.monotonic()
+    logits = np.concatenate(some)
+    summarise(task, settings, np.resize(logits, (len(task.shown), logits.shape[1])))
+    return predicting + time.monotonic() - began
 
 
 def joined(logits: Float[Tensor, "share classes"], *, images: int, world: int) -> Float[np.ndarray, "images classes"]:

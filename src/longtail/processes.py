@@ -1,5 +1,6 @@
 """What crosses between the processes of one training: joined tensors, shared batch statistics."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -27,6 +28,23 @@ def gather(tensor: Shaped[Tensor, "batch *shape"]) -> Shaped[Tensor, "all *shape
     torch.Size([2, 3])
     """
     return _Gather.apply(tensor) if several() else tensor  # pyright: ignore[reportReturnType]
+
+
+def told(numbers: Sequence[float], device: torch.device) -> list[float]:
+    """The numbers of the first process, in every process; every process must call it with as many.
+
+    Args:
+        numbers: of this process.
+        device: that trains; not every backend sends from the CPU.
+
+    >>> told([0.1, 3], torch.device("cpu"))
+    [0.1, 3.0]
+    """
+    if not several():
+        return [float(number) for number in numbers]
+    shared = torch.tensor([float(number) for number in numbers], dtype=torch.float64, device=device)
+    distributed.broadcast(shared, src=0)
+    return shared.tolist()
 
 
 class _Gather(torch.autograd.Function):

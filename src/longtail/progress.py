@@ -27,7 +27,7 @@ class Display:
     """
 
     def __init__(self, *, steps: int, done: int, console: Console, silent: bool = False) -> None:
-        self._steps, self._done, self._console, self._silent = steps, done, console, silent
+        self._done, self._console, self._silent = done, console, silent
         self._started = self._printed = time.monotonic()
         self._pace, self._loss, self._latest = "", "", ""
         self._bar = Progress(
@@ -54,17 +54,21 @@ class Display:
         """Show that a step was done.
 
         Args:
-            clock: of the step.
+            clock: of the step; the number of all steps may change, and is what is left to go by.
             loss: of the step.
             images: that went through the network in it, views counted.
         """
         now = time.monotonic()
         steps, seconds = clock.step + 1 - self._done, now - self._started
-        left = (self._steps - clock.step - 1) * seconds / steps
+        left = (clock.steps - clock.step - 1) * seconds / steps
         self._pace = f"{images * steps / max(seconds, 1e-9):,.0f} images/s, {clock_time(left)} left"
         self._loss = f"loss {loss:.3f}"
         self._bar.update(
-            self._task, completed=clock.step + 1, description=f"epoch {clock.epoch + 1}/{clock.epochs}", pace=self._pace
+            self._task,
+            completed=clock.step + 1,
+            total=clock.steps,
+            description=f"epoch {clock.epoch + 1}/{clock.epochs}",
+            pace=self._pace,
         )
         if now - self._printed > SECONDS_BETWEEN_LINES:
             self._line(clock)

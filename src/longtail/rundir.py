@@ -112,6 +112,10 @@ class RunDir:
         """Write the recipe: from now on the folder holds a run."""
         _replace(self.recipe, lambda file: file.write_text(text, encoding="utf-8"))
 
+    def forget(self) -> None:
+        """Hold no run any more: for one that ended before anything was learnt."""
+        self.recipe.unlink(missing_ok=True)
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from training this run. The lock ends with the process, however that ends.

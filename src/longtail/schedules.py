@@ -8,6 +8,8 @@ from typing import NamedTuple
 class Clock(NamedTuple):
     """Where a training stands; the only time anything in `longtail` knows.
 
+    With a budget of time, it is the clock of the recipe's schedule, and runs faster or slower than steps are taken.
+
     Args:
         step: optimiser steps done, from 0.
         steps: optimiser steps of the whole training, at least 1.
@@ -27,6 +29,16 @@ class Clock(NamedTuple):
     def at(cls, *, step: int, epochs: int, steps_per_epoch: int) -> "Clock":
         """The clock at an optimiser step, for a training of `epochs * steps_per_epoch` steps."""
         return cls(step, epochs * steps_per_epoch, step // steps_per_epoch, epochs)
+
+    @classmethod
+    def part(cls, progress: float, *, epochs: int, steps_per_epoch: int) -> "Clock":
+        """The clock at a part of the way from the first step to the last one.
+
+        >>> [Clock.part(progress, epochs=4, steps_per_epoch=10).step for progress in (0, 0.5, 1)]
+        [0, 20, 39]
+        """
+        last = epochs * steps_per_epoch - 1
+        return cls.at(step=round(progress * last), epochs=epochs, steps_per_epoch=steps_per_epoch)
 
 
 def parabolic(clock: Clock) -> float:

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,20 @@ from rich.console import Console
 from torch import Tensor
 
 import longtail
-from longtail import build, chance, evaluate, machine, methods, owndata, processes, progress, recipe, tasks
+from longtail import (
+    budget,
+    build,
+    chance,
+    durations,
+    evaluate,
+    machine,
+    methods,
+    owndata,
+    processes,
+    progress,
+    recipe,
+    tasks,
+)
 from longtail.data import augment, batches
 from longtail.metrics import Summary
 from longtail.networks import ImageClassifier
@@ -40,6 +53,7 @@ def train(
     download: bool = False,
     device: str = "auto",
     devices: int = 1,
+    since: float | None = None,
     console: Console | None = None,
 ) -> Summary:
     """Train from a recipe into a new run folder.
@@ -53,11 +67,13 @@ def train(
         device: see `machine.runtime`.
         devices: see `machine.runtime`. More than one starts this program again, so a script that calls this must do
             so under `if __name__ == "__main__"`.
+        since: what `time.monotonic` showed when a budget of time began; `None` is now.
         console: where progress goes; `None` is standard error.
     Returns: results of the last epoch.
     Raises: ValueError or FileNotFoundError for bad settings or data; KeyboardInterrupt after SIGINT or SIGTERM, when
         the state has been saved.
     """
+    since = time.monotonic() if since is None else since
     fabric = machine.runtime(device=device, devices=devices, precision=settings.precision)
     first, run, console = fabric.global_rank == 0, RunDir(out), console or Console(stderr=True)
     if first:
@@ -72,7 +88,7 @@ def train(
     _try(method.classifier, settings, task)
     # What a user may have got wrong has been found by now: such a mistake leaves no folder behind.
     if not first:
-        return _launch(fabric, settings, task, run, console)
+        return _launch(fabric, settings, task, run, console, since)
     run.make()
     with run.locked():
         run.write_split(task.record(), task.quarantine)
@@ -84,7 +100,11 @@ def train(
         }
         run.write_json(run.environment, {**where, "started": machine.now(), "resumed": [], **machine.describe()})
         run.write_recipe(recipe.dump(settings))
-        return _launch(fabric, settings, task, run, console)
+        try:
+            return _launch(fabric, settings, task, run, console, since)
+        except budget.TooShortError:
+            run.forget()
+            raise
 
 
 def resume(
@@ -93,6 +113,7 @@ def resume(
     data_root: Path | None = None,
     device: str | None = None,
     devices: int | None = None,
+    since: float | None = None,
     console: Console | None = None,
 ) -> Summary:
     """Continue a run that was interrupted, exactly as if it had not been.
@@ -102,11 +123,13 @@ def resume(
         data_root: where the data is; `None` is where it was.
         device: see `train`; `None` is what it was.
         devices: see `train`; `None` is what it was. Another number gives the same batches, but other rounding.
+        since: see `train`; time between the processes of one run does not count.
         console: see `train`.
     Returns: results of the last epoch.
     Raises: as `train`, and ValueError if the folder holds no run, another process trains it, or the data is not what
         it was.
     """
+    since = time.monotonic() if since is None else since
     run = RunDir.open(path)
     settings = recipe.load(str(run.recipe))
     environment = run.read_json(run.environment)
@@ -130,16 +153,16 @@ def resume(
         if fabric.global_rank == 0:
             environment["resumed"].append(machine.now())
             run.write_json(run.environment, environment)
-        return _launch(fabric, settings, task, run, console)
+        return _launch(fabric, settings, task, run, console, since)
 
 
-def _launch(fabric: Fabric, settings: Recipe, task: Task, run: RunDir, console: Console) -> Summary:
+def _launch(fabric: Fabric, settings: Recipe, task: Task, run: RunDir, console: Console, since: float) -> Summary:
     machine.launch(fabric)
     if fabric.device.type == "cpu":
         machine.keep_memory()
     try:
         with _interruptions() as interrupted:
-            summary = fit(fabric, settings, task, run, interrupted=interrupted, console=console)
+            summary = fit(fabric, settings, task, run, since=since, interrupted=interrupted, console=console)
     except (Exception, KeyboardInterrupt) as error:
         if fabric.world_size > 1:
             _end_together(error, fabric, run, console)
@@ -197,7 +220,14 @@ def _plan(settings: Recipe, task: Task, method: methods.Method, fabric: Fabric) 
 
 
 def fit(
-    fabric: Fabric, settings: Recipe, task: Task, run: RunDir, *, interrupted: threading.Event, console: Console
+    fabric: Fabric,
+    settings: Recipe,
+    task: Task,
+    run: RunDir,
+    *,
+    since: float,
+    interrupted: threading.Event,
+    console: Console,
 ) -> Summary | None:
     """Train until the end, from the beginning or from where the run folder says.
 
@@ -206,10 +236,12 @@ def fit(
         settings: the recipe.
         task: the data.
         run: the folder; its recipe is written.
+        since: see `train`.
         interrupted: when set, the step at hand is finished and the state saved.
         console: where progress goes.
     Returns: results of the last epoch, or `None` if interrupted before.
-    Raises: ValueError when a loss is not finite; the last saved state stays.
+    Raises: ValueError when a loss is not finite; the last saved state stays. TooShortError if the budget is gone before
+        anything could be learnt.
     """
     saved = run.read_checkpoint()
     learner = _Learner(settings, fabric, classes=len(task.class_names), fetch=saved is None)
@@ -217,11 +249,19 @@ def fit(
     images_a_step = settings.batch_size * sum(stream.views for stream in plan.streams)
     start, seconds = learner.restore(saved) if saved else (0, 0.0)
     began = saved_at = time.monotonic()
-    clock = Clock.at(step=start, epochs=settings.epochs, steps_per_epoch=plan.steps_per_epoch)
     first = fabric.global_rank == 0
+    course = budget.Course(
+        settings.budget,
+        epochs=settings.epochs,
+        steps_per_epoch=plan.steps_per_epoch,
+        evaluate_every=settings.evaluate_every,
+        saved=saved["course"] if saved else None,
+        device=fabric.device,
+        say=partial(_say, console) if first else _silent,
+    )
     logger = _Logger(run, start, tensorboard=settings.tensorboard) if first else None
     if first:
-        _say(console, _announcement(settings, task, learner, plan, clock))
+        _say(console, _announcement(settings, task, learner, plan, course.count(start)))
     shown = evaluate.images(task, settings, fabric.device, rank=fabric.global_rank, world=fabric.world_size)
 
     def measure() -> tuple[np.ndarray, Summary]:
@@ -230,29 +270,49 @@ def fit(
         logits = evaluate.joined(part, images=len(task.shown), world=fabric.world_size)
         return logits, evaluate.summarise(task, settings, logits)
 
-    result = None
-    with progress.Display(steps=clock.steps, done=start, console=console, silent=not first) as display:
-        for step, micro_batches in enumerate(_batches(plan, task, settings, fabric, start, clock.steps), start):
-            clock = Clock.at(step=step, epochs=settings.epochs, steps_per_epoch=plan.steps_per_epoch)
+    def trial(seconds: float) -> float:
+        return evaluate.forecast(
+            learner.classifier,
+            shown(),
+            task,
+            settings,
+            seconds=seconds,
+            world=fabric.world_size,
+            device=fabric.device,
+        )
+
+    result, stream = None, _batches(plan, task, settings, fabric, start, course.stop(start))
+    course.begin(since)
+    with progress.Display(steps=course.pace.steps, done=start, console=console, silent=not first) as display:
+        for step, micro_batches in enumerate(stream, start):
+            clock, count = course.clock(step), course.count(step)
             rate = build.learning_rate(settings, clock)
-            terms = learner.learn(micro_batches, plan, clock, rate=rate)
-            done, last = step + 1, step + 1 == clock.steps
-            display.step(clock, loss=float(terms["loss"]), images=images_a_step)
+            terms = learner.learn(micro_batches, plan, step, clock, rate=rate)
+            done, last = step + 1, course.ends(step)
+            if last:
+                stream.close()  # workers may have begun to decode batches that will not be needed
+            display.step(count, loss=float(terms["loss"]), images=images_a_step)
             if done % settings.log_every == 0 or last:
                 values = _means(terms)
                 if logger:
                     elapsed = seconds + time.monotonic() - began
-                    logger.write({"step": done, "epoch": clock.epoch, "lr": rate, **values, "seconds": elapsed})
-            epoch_ends = done % plan.steps_per_epoch == 0
-            measured = epoch_ends and ((clock.epoch + 1) % settings.evaluate_every == 0 or last)
+                    logger.write({"step": done, "epoch": count.epoch, "lr": rate, **values, "seconds": elapsed})
+            course.stepped(step)
+            measured = course.evaluates(step)
             if measured:
                 result = measure()
-                display.evaluated(clock, result[1])
+                course.evaluated()
+                display.evaluated(count, result[1])
                 if logger:
-                    logger.write({"step": done, "epoch": clock.epoch, "split": task.split, **_headline(result[1])})
+                    logger.write({"step": done, "epoch": count.epoch, "split": task.split, **_headline(result[1])})
+            if course.decides(step):
+                decision = course.decide(step, trial)
+                if logger:
+                    logger.write(decision)
             stop = _anywhere(interrupted.is_set(), fabric.device) and not last
             if first and (measured or stop or time.monotonic() - saved_at > _SECONDS_BETWEEN_CHECKPOINTS):
-                run.write_checkpoint(learner.state(done, seconds + time.monotonic() - began))
+                state = learner.state(done, seconds + time.monotonic() - began)
+                run.write_checkpoint({**state, "course": course.state()})
                 saved_at = time.monotonic()
             if stop:
                 fabric.barrier()
@@ -268,7 +328,20 @@ def fit(
     if logger:
         logger.close()
     fabric.barrier()
+    if first and settings.budget is not None:
+        _account(run, course, plan, console)
     return summary
+
+
+def _account(run: RunDir, course: budget.Course, plan: batches.Plan, console: Console) -> None:
+    """Tell and record what became of a budget."""
+    assert course.budget is not None
+    steps, spent = course.pace.steps, course.spent()
+    epochs = steps / plan.steps_per_epoch
+    about = {"budget": course.budget, "spent": spent, "steps": steps, "epochs": epochs}
+    run.write_json(run.environment, {**run.read_json(run.environment), "time": about})
+    took, given = durations.words(spent), durations.words(course.budget)
+    _say(console, f"{steps:,} steps, {epochs:,.1f} epochs, in {took} of {given}")
 
 
 def _say(console: Console, text: str) -> None:
@@ -286,13 +359,14 @@ def _announcement(settings: Recipe, task: Task, learner: "_Learner", plan: batch
         f"{settings.name}: {len(task.chosen):,} images of {len(task.counts)} classes, {task.counts.max():,} to "
         f"{task.counts.min():,} a class; {_name(settings)}, {millions(learner.classifier):.2f} M parameters; "
         f"{settings.epochs} epoch{'s' * (settings.epochs > 1)} of {plan.steps_per_epoch} steps"
+        + (f", fitted into {durations.words(settings.budget)}" if settings.budget else "")
         + (f"; going on after step {clock.step:,} of {clock.steps:,}" if clock.step else "")
     )
 
 
 def _batches(
     plan: batches.Plan, task: Task, settings: Recipe, fabric: Fabric, start: int, stop: int
-) -> Iterator[list[tuple[batches.Batch, ...]]]:
+) -> Generator[list[tuple[batches.Batch, ...]], None, None]:
     data = settings.data
     if data.in_memory:
         pixels = batches.stack(task.train, task.chosen, size=data.image_size).to(fabric.device)
@@ -346,25 +420,34 @@ class _Learner:
         return cast(methods.Method, self.average.module if self.average is not None else self.method).classifier
 
     def learn(
-        self, micro_batches: list[tuple[batches.Batch, ...]], plan: batches.Plan, clock: Clock, *, rate: float
+        self,
+        micro_batches: list[tuple[batches.Batch, ...]],
+        plan: batches.Plan,
+        step: int,
+        clock: Clock,
+        *,
+        rate: float,
     ) -> dict[str, Tensor]:
-        """Take one optimiser step; the loss and its terms on this process, their mean over micro-batches."""
+        """Take one optimiser step; the loss and its terms on this process, their mean over micro-batches.
+
+        Chance is keyed by the step, schedules go by the clock.
+        """
         settings, fabric = self.settings, self.fabric
         if not self.settled:
-            views = _augmented(micro_batches[0], plan.shares()[0], self.augmentation, plan, clock.step, fabric.device)
+            views = _augmented(micro_batches[0], plan.shares()[0], self.augmentation, plan, step, fabric.device)
             self._settle(views, clock)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         # Layers that draw at random (dropout, stochastic depth) get their chance from the step, not from the past.
-        key = [settings.seed, chance.NETWORK, clock.step, plan.rank]
+        key = [settings.seed, chance.NETWORK, step, plan.rank]
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
         every: list[dict[str, Tensor]] = []
         for share, micro in zip(plan.shares(), micro_batches, strict=True):
-            views = _augmented(micro, share, self.augmentation, plan, clock.step, fabric.device)
+            views = _augmented(micro, share, self.augmentation, plan, step, fabric.device)
             with fabric.no_backward_sync(self.wrapped, enabled=len(every) + 1 < plan.accumulate):
                 loss, terms = self.wrapped(views, clock)
                 every.append({"loss": loss.detach(), **terms})
-                _check_finite(every[-1], clock)
+                _check_finite(every[-1], step=step, epoch=step // plan.steps_per_epoch)
                 fabric.backward(loss / plan.accumulate)
         if settings.clip is not None:
             fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=settings.clip)
@@ -457,7 +540,7 @@ def _anywhere(flag: bool, device: torch.device) -> bool:
     return bool(processes.gather(torch.tensor([float(flag)], device=device)).any()) if processes.several() else flag
 
 
-def _check_finite(terms: dict[str, Tensor], clock: Clock) -> None:
+def _check_finite(terms: dict[str, Tensor], *, step: int, epoch: int) -> None:
     """Stop, in all processes at once, before a loss that is no number ruins the weights."""
     if not _anywhere(not bool(torch.isfinite(terms["loss"])), terms["loss"].device):
         return
@@ -465,7 +548,7 @@ def _check_finite(terms: dict[str, Tensor], clock: Clock) -> None:
     if processes.several() and torch.distributed.get_rank():
         sys.exit(0)
     raise ValueError(
-        f"the loss is not finite at step {clock.step + 1} (epoch {clock.epoch + 1}): {values}; "
+        f"the loss is not finite at step {step + 1} (epoch {epoch + 1}): {values}; "
         "the last saved state is kept. Start again with a lower optimizer.lr, a longer schedule.warmup, clip, or "
         "precision fp32"
     )

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -154,7 +154,7 @@ class Plan:
 
 def in_memory(
     plan: Plan, pixels: UInt8[Tensor, "images 3 h w"], *, start: int, stop: int
-) -> Iterator[list[tuple[Batch, ...]]]:
+) -> Generator[list[tuple[Batch, ...]], None, None]:
     """Batches of the steps `start` to `stop` from images that are already decoded: looking up is indexing.
 
     Args:
@@ -231,7 +231,7 @@ def decoded(
     pin_memory: bool,
     start: int,
     stop: int,
-) -> Iterator[list[tuple[Batch, ...]]]:
+) -> Generator[list[tuple[Batch, ...]], None, None]:
     """Batches of the steps `start` to `stop` from images decoded on the way, by worker processes if wanted.
 
     Args:

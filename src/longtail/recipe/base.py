@@ -3,7 +3,9 @@
 import os
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
+
+from longtail import durations
 
 
 def _absolute(path: str) -> str:
@@ -11,9 +13,15 @@ def _absolute(path: str) -> str:
     return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  (pathlib's raises if there is no such user)
 
 
+def _seconds(given: object) -> object:
+    return durations.parse(given) if isinstance(given, str) else given
+
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 AtLeastOne = Annotated[int, Field(ge=1)]
+# A number of seconds, or text such as 15m.
+Duration = Annotated[Positive, BeforeValidator(_seconds, json_schema_input_type=Positive | str)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Text = Annotated[str, Field(min_length=1)]
 # The path of a file or folder; relative ones start in the current folder.

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from longtail.recipe.base import AtLeastOne, Fraction, Positive, Settings
+from longtail.recipe.base import AtLeastOne, Duration, Fraction, Positive, Settings
 from longtail.recipe.data import Augment, Data
 from longtail.recipe.learning import (
     SGD,
@@ -49,6 +49,11 @@ class Recipe(Settings):
         default=0, description="of the run: initial weights, order of images, augmentation"
     )
     epochs: AtLeastOne = Field(description="passes over the natural training set")
+    budget: Duration | None = Field(
+        default=None,
+        description="time for the whole training with start and evaluation, in seconds or as text such as 15m or "
+        "1h30m; the schedule is fitted to it, and epochs gives only its proportions; null: all epochs",
+    )
     batch_size: AtLeastOne = Field(description="images a stream and step, over all processes")
     accumulate: AtLeastOne = Field(
         default=1, description="forward passes a step; a contrastive loss compares within one pass"
@@ -62,7 +67,9 @@ class Recipe(Settings):
     )
     sync_batchnorm: bool = Field(default=True, description="share batch statistics between processes")
     evaluate_every: AtLeastOne = Field(
-        default=1, description="epochs between evaluations; the last epoch is always evaluated"
+        default=1,
+        description="epochs between evaluations; the end is always evaluated; with a budget, epochs of the schedule, "
+        "and only as long as it takes less than 2 % of the time",
     )
     log_every: AtLeastOne = Field(default=10, description="steps between lines of metrics.jsonl")
     tensorboard: bool = Field(default=True, description="write TensorBoard event files too")
