@@ -23,6 +23,23 @@ from longtail.metrics import Summary
 
 
 @dataclass(frozen=True)
+class Predictions:
+    """What a network said of each image that it was measured on.
+
+    Args:
+        ids: N names.
+        labels: `(N,)` true classes.
+        predicted: `(N,)` classes with the highest logits.
+        logits: `(N, C)`, float32.
+    """
+
+    ids: Sequence[str]
+    labels: Int[np.ndarray, " images"]
+    predicted: Int[np.ndarray, " images"]
+    logits: Float[np.ndarray, "images classes"]
+
+
+@dataclass(frozen=True)
 class RunDir:
     """A folder that holds one training: how it was set up, how it went, and what came out.
 
@@ -220,6 +237,17 @@ class RunDir:
         )
         _replace(self.predictions(split), lambda file: pyarrow.parquet.write_table(table, file))
 
+    def read_predictions(self, *, split: str | None = None) -> "Predictions":
+        """Read the predictions.
+
+        Raises: ValueError if they are missing or damaged.
+        """
+        table = _read_table(self.predictions(split))
+        logits = table["logits"].combine_chunks()
+        labels, predicted = (table[name].to_numpy().astype(np.int64) for name in ("label", "predicted"))
+        values = logits.flatten().to_numpy()
+        return Predictions(table["id"].to_pylist(), labels, predicted, values.reshape(len(labels), -1))
+
     def write_summary(self, summary: Summary, *, split: str | None = None) -> None:
         """Write the results."""
         self.write_json(self.summary(split), summary.to_dict())
@@ -264,6 +292,15 @@ def unused(path: Path) -> Path:
 def _write_csv(file: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     with file.open("w", encoding="utf-8", newline="") as text:
         csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+
+
+def _read_table(file: Path) -> pyarrow.Table:
+    try:
+        return pyarrow.parquet.read_table(file)
+    except FileNotFoundError as error:
+        raise ValueError(f"{file} is not there; has the run finished?") from error
+    except pyarrow.ArrowException as error:
+        raise ValueError(f"{file} is damaged: {error}") from error
 
 
 def _replace(target: Path, write: Callable[[Path], object]) -> None:

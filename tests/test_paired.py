@@ -1,0 +1,199 @@
+"""Paired statistics against scipy, statsmodels and numbers worked by hand, and at their edges."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from longtail import metrics, paired
+from longtail.counts import Groups
+from longtail.paired import Outcomes
+
+COUNTS = np.array([500, 120, 60, 10, 3])
+GROUPS = Groups().masks(COUNTS)
+
+
+def answers(seed: int, *, images: int = 300, seeds: int = 1, skill: float = 1.0) -> tuple[Outcomes, np.ndarray]:
+    """Outcomes about the same labels whatever the seed, and the logits they are from, `(S, N, C)`."""
+    labels = np.random.default_rng(0).integers(0, 5, images)
+    logits = np.random.default_rng(seed).normal(size=(seeds, images, 5)).astype(np.float32)
+    logits[:, np.arange(images), labels] += skill
+    confidences = np.array([metrics.softmax(each).max(1) for each in logits])
+    return Outcomes(labels, logits.argmax(2), confidences), logits
+
+
+def right_or_wrong(*right: list[int]) -> Outcomes:
+    """Images of class 0, each answered rightly (1) or not (0), one list a seed."""
+    predicted = 1 - np.array(right)
+    return Outcomes(np.zeros(predicted.shape[1], np.int64), predicted, np.ones(predicted.shape))
+
+
+# --- over seeds -------------------------------------------------------------------------------------------------------
+
+
+def test_spread_is_scipys_interval() -> None:
+    values = [0.41, 0.43, 0.40, 0.47]
+    found = paired.spread(values)
+    assert (found.mean, found.sd) == pytest.approx((np.mean(values), stats.tstd(values)))
+    wanted = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high))
+
+
+def test_spread_of_one_seed_says_nothing_about_chance() -> None:
+    assert paired.spread([0.4]) == (0.4, None, None, None)
+
+
+def test_spread_of_equal_results_is_a_point() -> None:
+    assert paired.spread([0.5, 0.5]) == (0.5, 0.0, 0.5, 0.5)
+
+
+def test_spread_by_hand() -> None:
+    # sd is 0.01 * sqrt(2), and the interval of two seeds is 12.706 times 0.01 to either side.
+    found = paired.spread([0.40, 0.42])
+    assert found == pytest.approx((0.41, 0.01 * math.sqrt(2), 0.41 - 0.12706, 0.41 + 0.12706), abs=1e-5)
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 20])
+def test_over_seeds_is_scipys_paired_t_test(seeds: int) -> None:
+    rng = np.random.default_rng(seeds)
+    one, other = rng.normal(0.5, 0.01, seeds), rng.normal(0.49, 0.01, seeds)
+    found, wanted = paired.over_seeds(one.tolist(), other.tolist()), stats.ttest_rel(one, other)
+    interval = wanted.confidence_interval(0.95)
+    assert found == pytest.approx((interval.low, interval.high, wanted.pvalue))
+    turned = paired.over_seeds(other.tolist(), one.tolist())
+    assert turned == pytest.approx((-interval.high, -interval.low, wanted.pvalue))
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_one_or_two_seeds_are_not_tested(seeds: int) -> None:
+    assert paired.over_seeds([0.9] * seeds, [0.1] * seeds) is None
+
+
+def test_differences_without_spread() -> None:
+    assert paired.over_seeds([0.4, 0.5, 0.6], [0.4, 0.5, 0.6]) == (0, 0, 1)
+    found = paired.over_seeds([0.4, 0.5, 0.6], [0.3, 0.4, 0.5])
+    assert found == pytest.approx((0.1, 0.1, 0.0))
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 10])
+def test_detectable_is_where_p_becomes_5_percent(seeds: int) -> None:
+    differences = np.random.default_rng(0).normal(size=seeds)
+    differences = (differences - differences.mean()) / differences.std(ddof=1) + paired.detectable(seeds)
+    assert stats.ttest_1samp(differences, 0).pvalue == pytest.approx(0.05)
+
+
+# --- metrics of weighted images ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("images", [1, 7, 300])
+def test_images_that_count_once_give_the_summary(images: int) -> None:
+    outcomes, logits = answers(1, images=images, seeds=2)
+    found = paired.weighted(outcomes, np.ones((images, 1)), GROUPS)
+    wanted = [
+        metrics.summarise(each, outcomes.labels, train_counts=COUNTS, class_names=list("abcde")) for each in logits
+    ]
+    for name in ("top1", "balanced_accuracy", "macro_f1", "ece", "many", "medium", "few"):
+        values = [getattr(summary, name) for summary in wanted]
+        assert (name in found) == (values[0] is not None)
+        if name in found:
+            assert found[name] == pytest.approx([np.mean(values)]), name
+
+
+def test_an_image_that_counts_twice_is_like_two_and_one_of_weight_0_like_none() -> None:
+    outcomes, _ = answers(1, images=20)
+    weights = np.random.default_rng(0).integers(0, 3, 20)
+    rows = np.repeat(np.arange(20), weights)
+    chosen = Outcomes(outcomes.labels[rows], outcomes.predicted[:, rows], outcomes.confidences[:, rows])
+    one = paired.weighted(outcomes, weights[:, None].astype(float), GROUPS)
+    other = paired.weighted(chosen, np.ones((len(rows), 1)), GROUPS)
+    for name in one:
+        assert one[name] == pytest.approx(other.get(name, [math.nan]), nan_ok=True), name
+
+
+def test_a_group_without_images_in_a_resample_is_unknown_there() -> None:
+    outcomes = Outcomes(np.array([0, 4]), np.array([[0, 4]]), np.ones((1, 2)))
+    found = paired.weighted(outcomes, np.array([[1.0, 2.0], [1.0, 0.0]]), GROUPS)
+    assert found["few"] == pytest.approx([1, math.nan], nan_ok=True)
+    assert "medium" not in found
+
+
+# --- over images ------------------------------------------------------------------------------------------------------
+
+
+def difference(one: Outcomes, other: Outcomes, name: str = "top1", *, seed: int = 0) -> paired.Difference:
+    first, second = (paired.resample(each, GROUPS, seed=seed)[name] for each in (one, other))
+    found = paired.over_images(first, second)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("better", "worse"), [(30, 10), (22, 18), (40, 9)])
+def test_with_one_seed_it_agrees_with_mcnemar(better: int, worse: int) -> None:
+    one = right_or_wrong([1] * better + [0] * worse + [1] * (200 - better - worse))
+    other = right_or_wrong([0] * better + [1] * worse + [1] * (200 - better - worse))
+    found = difference(one, other)
+    exact = mcnemar([[0, better], [worse, 0]], exact=True).pvalue
+    mid = exact - stats.binom.pmf(min(better, worse), better + worse, 0.5)  # the exact one errs towards 1
+    assert mid - 0.03 < found.p < exact + 0.03
+    assert (found.low + found.high) / 2 == pytest.approx((better - worse) / 200, abs=0.01)
+    sd = math.sqrt(better + worse - (better - worse) ** 2 / 200) / 200
+    assert found.high - found.low == pytest.approx(2 * 1.96 * sd, rel=0.1)
+
+
+def test_copies_of_one_seed_are_no_new_evidence() -> None:
+    """McNemar's test of all answers, as if each were about another image, would make a finding of chance."""
+    one, other = [1] * 14 + [0] * 6 + [1] * 80, [0] * 14 + [1] * 6 + [1] * 80
+    once = difference(right_or_wrong(one), right_or_wrong(other))
+    five_times = difference(right_or_wrong(*[one] * 5), right_or_wrong(*[other] * 5))
+    assert five_times == pytest.approx(once)
+    assert once.p > 0.05 > mcnemar([[0, 5 * 14], [5 * 6, 0]], exact=True).pvalue
+
+
+@pytest.mark.parametrize("name", ["top1", "balanced_accuracy", "macro_f1", "ece", "few"])
+def test_equal_answers_do_not_differ(name: str) -> None:
+    one, _ = answers(1, seeds=2)
+    assert difference(one, one, name) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("name", ["top1", "balanced_accuracy", "macro_f1", "many", "medium", "few"])
+def test_a_better_method_is_found_better_and_the_other_one_worse(name: str) -> None:
+    one, _ = answers(1, seeds=2, skill=2.5)
+    other, _ = answers(2, seeds=2, skill=1.0)
+    found, turned = difference(one, other, name), difference(other, one, name)
+    assert 0 < found.low < found.high and found.p < 0.01
+    assert turned == pytest.approx((-found.high, -found.low, found.p))
+
+
+def test_the_false_alarms_are_as_many_as_promised() -> None:
+    """Of 200 pairs of equally good methods, about one in twenty looks different."""
+    alarms = 0
+    for seed in range(200):
+        one, other = (answers(1000 + 2 * seed + each, images=150)[0] for each in (0, 1))
+        first, second = (paired.resample(each, {}, seed=seed, resamples=300)["top1"] for each in (one, other))
+        found = paired.over_images(first, second)
+        assert found is not None
+        alarms += found.p < 0.05
+    assert 2 <= alarms <= 20
+
+
+def test_the_same_seed_gives_the_same_and_another_one_about_the_same() -> None:
+    one, other = answers(1)[0], answers(2)[0]
+    assert difference(one, other) == difference(one, other)
+    assert difference(one, other) != difference(one, other, seed=1)
+    assert tuple(difference(one, other)) == pytest.approx(tuple(difference(one, other, seed=1)), abs=0.1)
+
+
+def test_where_nothing_was_measured_there_is_no_test() -> None:
+    assert paired.over_images(np.full(3, math.nan), np.full(3, math.nan)) is None
+
+
+# --- several tests ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ps", [[], [0.2], [0.01, 0.02, 0.03], [0.04, 0.01, 0.01, 0.9], [1.0, 1.0, 0.0]])
+def test_holm_is_that_of_statsmodels(ps: list[float]) -> None:
+    wanted = multipletests(ps, method="holm")[1].tolist() if ps else []
+    assert paired.holm(ps) == pytest.approx(wanted)
