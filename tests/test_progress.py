@@ -1,6 +1,7 @@
 """What is seen of a training: two lines of 80 columns in a terminal, whole lines in a file."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -114,30 +115,57 @@ def test_groups_without_classes_are_left_out() -> None:
 # --- counting ---------------------------------------------------------------------------------------------------------
 
 
-def test_counting_is_a_line_from_time_to_time_in_a_file(clock_time: Time) -> None:
-    where, file = console(terminal=False)
-    with progress.counting("predicting", console=where) as tell:
-        for done in range(1, 101):
+def test_counting_in_a_file_is_a_line_every_half_minute(capsys: pytest.CaptureFixture[str], clock_time: Time) -> None:
+    with progress.counting("predicting") as tell:
+        for done in range(100, 30_100, 100):
             clock_time.now += 1
-            tell(done * 50, 5000)
-        tell(5001, None)
-    lines = file.getvalue().splitlines()
-    assert lines[0] == "predicting: 1,550/5,000, 50/s, 0:01:09 left"
-    assert len(lines) == 3
+            tell(done, 30_000)
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert out == ""
+    assert lines[0] == "predicting: 3,100/30,000, 100/s, 0:04:29 left"
+    assert len(lines) == 300 // 31
 
 
-def test_counting_is_a_bar_in_a_terminal_that_is_gone_afterwards(clock_time: Time) -> None:
-    where, file = console(terminal=True)
-    with progress.counting("decoding images", console=where) as tell:
-        clock_time.now += 10
-        tell(100, 400)
-        where.print("beside it")
-    assert "100/400" in file.getvalue() and "10/s, 0:00:30 left" in file.getvalue()
+def test_counting_without_an_end_has_no_time_left(capsys: pytest.CaptureFixture[str], clock_time: Time) -> None:
+    with progress.counting("predicting", shown=False) as tell:
+        tell(0, None)
+        clock_time.now += 40
+        tell(5000, None)
+        tell(5100, None)
+    assert capsys.readouterr().err == "predicting: 5,000, 125/s\n"
 
 
-def test_counting_leaves_the_terminal_to_others(clock_time: Time) -> None:
-    where, file = console(terminal=True)
-    with progress.counting("predicting", console=where, shown=False) as tell:
-        clock_time.now += 100
+def test_short_work_is_silent_in_a_file(capsys: pytest.CaptureFixture[str], clock_time: Time) -> None:
+    with progress.counting("predicting") as tell:
+        clock_time.now += 29
         tell(1, 2)
-    assert file.getvalue() == ""
+    assert capsys.readouterr() == ("", "")
+
+
+def test_counting_in_a_terminal_is_a_bar_that_goes_away(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, clock_time: Time
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    with progress.counting("predicting") as tell:
+        clock_time.now += 100
+        tell(1000, 3000)
+        print("a row")  # noqa: T201 - results go where they belong
+    out, err = capsys.readouterr()
+    assert out == "a row\n"
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", err)
+    assert "predicting" in shown
+    assert " 1000/3000 10/s, 0:03:20 left" in shown
+    assert err.rstrip().endswith("\x1b[2K")
+    assert err.count("\x1b[?25l") == err.count("\x1b[?25h") == 1, "the cursor is there again"
+
+
+def test_a_terminal_can_be_left_to_others(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, clock_time: Time
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with progress.counting("predicting", shown=False) as tell:
+        clock_time.now += 100
+        tell(1000, 3000)
+    assert capsys.readouterr() == ("", "")
