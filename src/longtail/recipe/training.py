@@ -7,7 +7,6 @@ from pydantic import Field, model_validator
 from longtail.recipe.base import AtLeastOne, Duration, Fraction, Positive, Settings
 from longtail.recipe.data import Augment, Data
 from longtail.recipe.learning import (
-    SGD,
     ConstantRate,
     CosineDecay,
     CrossEntropy,
@@ -17,6 +16,7 @@ from longtail.recipe.learning import (
     LinearHead,
     Network,
     OneCycle,
+    Optimizer,
     StepDecay,
 )
 
@@ -86,7 +86,7 @@ class Recipe(Settings):
     method: Annotated[CrossEntropy | HybridSC | HybridPSC, Field(discriminator="kind")] = Field(
         description="what is minimised"
     )
-    optimizer: SGD = Field(description="SGD, on all parameters alike")
+    optimizer: Optimizer = Field(description="how weights follow their gradients")
     schedule: Annotated[StepDecay | CosineDecay | OneCycle | ConstantRate, Field(discriminator="kind")] = Field(
         description="of the learning rate, over the training"
     )
