@@ -32,7 +32,7 @@ class Loop:
         settings = recipe.load(name, ["epochs=1000", "tensorboard=false", *overrides])
         task = tasks.load(settings, data_root=data_root)
         fabric = Fabric(accelerator="cpu", devices=1)
-        self.learner = train._Learner(settings, fabric, classes=len(task.class_names), fetch=False)  # noqa: SLF001
+        self.learner = train._Learner(settings, fabric, task.counts, fetch=False)  # noqa: SLF001
         self.plan = train._plan(settings, task, self.learner.method, fabric)  # noqa: SLF001
         end = 1000 * self.plan.steps_per_epoch
         self.steps = enumerate(train._batches(self.plan, task, settings, fabric, 0, end))  # noqa: SLF001

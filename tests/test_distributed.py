@@ -42,7 +42,7 @@ def test_the_gradient_of_a_step_is_that_of_one_process(gradients):
             np.testing.assert_allclose(part[name], gradient, atol=1e-9, err_msg=name)
 
 
-@pytest.mark.parametrize("method", ["hybrid-sc", "hybrid-psc"])
+@pytest.mark.parametrize("method", ["hybrid-sc", "hybrid-psc", "logit-adjustment"])
 def test_twenty_steps_have_the_losses_of_one_process(tmp_path, method):
     """In double precision: training multiplies rounding errors, so in single precision only the first steps agree."""
     overrides = ("epochs=5", "precision=fp64", "evaluate_every=5", "data.validation=1", "split=validation")

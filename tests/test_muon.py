@@ -1,5 +1,6 @@
 """Muon against singular values, against SGD, and against its steps written out."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -101,7 +102,7 @@ def test_its_state_is_saved_and_restored():
 
 def test_layers_of_the_backbone_are_matrices_and_all_else_is_not():
     one = recipe.load("digits-lt/hybrid-psc", ["optimizer.kind=muon", "optimizer.lr=0.1"])
-    method = build.method(one, classes=10)
+    method = build.method(one, np.ones(10, np.int64))
     optimizer = build.optimizer(one.optimizer, method)
     matrices, others = (group["params"] for group in optimizer.param_groups)
     assert all(weight.ndim == 4 for weight in matrices)

@@ -21,6 +21,7 @@ MODULES = ["longtail", *sorted(each.name for each in pkgutil.walk_packages(longt
 @pytest.mark.parametrize(
     ("loss", "parameters"),
     [
+        (losses.logit_adjusted, ["logits", "labels", "prior", "*", "tau"]),
         (losses.supervised_contrastive, ["embeddings", "labels", "*", "temperature"]),
         (losses.prototypical, ["embeddings", "labels", "prototypes", "*", "temperature"]),
     ],

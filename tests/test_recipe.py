@@ -148,10 +148,10 @@ def test_override_with_a_value_that_is_not_yaml(value: str) -> None:
         ("data=3", "data is 3; allowed: a block of settings"),
         ("groups=", "groups is null; allowed: a block of settings"),
         ("method.projection=3", "method.projection is 3; allowed: a block of settings"),
-        ("method=3", "method is 3; allowed: a block of settings with kind ce, hybrid-psc or hybrid-sc"),
-        ("method={}", "setting method.kind is missing; allowed: ce, hybrid-sc or hybrid-psc"),
-        ("method.kind=hybrid", "method.kind is 'hybrid'; allowed: ce, hybrid-sc or hybrid-psc"),
-        ("method.kind=", "method.kind is null; allowed: ce, hybrid-sc or hybrid-psc"),
+        ("method=3", "method is 3; allowed: a block of settings with kind ce, hybrid-psc, hybrid-sc or "),
+        ("method={}", "setting method.kind is missing; allowed: ce, logit-adjustment, hybrid-sc or hybrid-psc"),
+        ("method.kind=hybrid", "method.kind is 'hybrid'; allowed: ce, logit-adjustment, hybrid-sc or hybrid-psc"),
+        ("method.kind=", "method.kind is null; allowed: ce, logit-adjustment, hybrid-sc or hybrid-psc"),
         (
             "method.alpha.kind=linaer",
             "method.alpha.kind is 'linaer'; allowed: parabolic, linear, cosine, constant or step",
@@ -167,7 +167,10 @@ def test_override_with_a_value_that_is_not_yaml(value: str) -> None:
         ("lr=0.1", "unknown setting lr; did you mean optimizer.lr?"),
         ("kind=ce", "unknown setting kind; did you mean network.kind, head.kind or method.kind?"),
         ("resolution=224", "unknown setting resolution (longtail recipes --schema lists all)"),
-        ("method.foo=1", "unknown setting method.foo; allowed in method: kind, temperature, alpha, projection, "),
+        (
+            "method.nonsense=1",
+            "unknown setting method.nonsense; allowed in method: kind, temperature, alpha, projection, ",
+        ),
         (
             "method.alpha.value=1",
             "setting method.alpha.value does not go with method.alpha.kind parabolic, only with constant",
@@ -335,8 +338,14 @@ def _leaves(block: dict[str, Any], prefix: str = "") -> Iterator[str]:
         ("digits-lt/hybrid-pcs", "; did you mean digits-lt/hybrid-psc"),
         ("digits-lt/ce.yaml", "; did you mean digits-lt/ce"),
         ("cifar100-lt-100/hybridpsc", "; did you mean cifar100-lt-100/hybrid-psc"),
-        ("digits-lt", "; did you mean digits-lt/ce, digits-lt/hybrid-psc or digits-lt/hybrid-sc?"),
-        ("digits-lt/", "; did you mean digits-lt/ce, digits-lt/hybrid-psc or digits-lt/hybrid-sc?"),
+        (
+            "digits-lt",
+            "; did you mean digits-lt/ce, digits-lt/hybrid-psc, digits-lt/hybrid-sc or digits-lt/logit-adjustment?",
+        ),
+        (
+            "digits-lt/",
+            "; did you mean digits-lt/ce, digits-lt/hybrid-psc, digits-lt/hybrid-sc or digits-lt/logit-adjustment?",
+        ),
         ("nothing like it.yml", ""),
         ("digits-lt/ce/more", "; did you mean digits-lt/ce"),
     ],
@@ -432,6 +441,7 @@ alphas = st.one_of(
 projections = st.builds(recipe.Projection, hidden=st.none() | st.integers(1, 4096), dim=st.integers(1, 512))
 methods = st.one_of(
     st.builds(recipe.CrossEntropy, sampling=st.sampled_from(["instance", "balanced"])),
+    st.builds(recipe.LogitAdjustment, tau=positives),
     st.builds(recipe.HybridSC, temperature=positives, alpha=alphas, projection=projections),
     st.builds(
         recipe.HybridPSC,

@@ -15,18 +15,18 @@ from longtail.schedules import Clock
 
 SHIPPED = recipe.shipped()
 CIFAR = [name for name in SHIPPED if name.startswith("cifar")]
-HYBRID = [name for name in SHIPPED if not name.endswith("/ce")]
+HYBRID = [name for name in SHIPPED if not name.endswith(("/ce", "/logit-adjustment"))]
 
 PAPER = "Wang et al. 2021, arXiv:2103.14267"
 PUBLISHED = {  # in %, of ResNet-32 on CIFAR and ResNet-50 on iNaturalist
-    "cifar100-lt-100": {"hybrid-sc": 46.72, "hybrid-psc": 44.97, "ce": 38.32},
-    "cifar100-lt-50": {"hybrid-sc": 51.87, "hybrid-psc": 48.93, "ce": 43.85},
-    "cifar100-lt-10": {"hybrid-sc": 63.05, "hybrid-psc": 62.37, "ce": 55.71},
-    "cifar10-lt-100": {"hybrid-sc": 81.40, "hybrid-psc": 78.82, "ce": 70.36},
-    "cifar10-lt-50": {"hybrid-sc": 85.36, "hybrid-psc": 83.86, "ce": 74.81},
-    "cifar10-lt-10": {"hybrid-sc": 91.12, "hybrid-psc": 90.06, "ce": 86.44},
+    "cifar100-lt-100": {"hybrid-sc": 46.72, "hybrid-psc": 44.97, "ce": 38.32, "logit-adjustment": 44.02},
+    "cifar100-lt-50": {"hybrid-sc": 51.87, "hybrid-psc": 48.93, "ce": 43.85, "logit-adjustment": 47.03},
+    "cifar100-lt-10": {"hybrid-sc": 63.05, "hybrid-psc": 62.37, "ce": 55.71, "logit-adjustment": 57.74},
+    "cifar10-lt-100": {"hybrid-sc": 81.40, "hybrid-psc": 78.82, "ce": 70.36, "logit-adjustment": 78.57},
+    "cifar10-lt-50": {"hybrid-sc": 85.36, "hybrid-psc": 83.86, "ce": 74.81, "logit-adjustment": 81.11},
+    "cifar10-lt-10": {"hybrid-sc": 91.12, "hybrid-psc": 90.06, "ce": 86.44, "logit-adjustment": None},
     "inaturalist2018": {"hybrid-sc": 66.74, "hybrid-psc": 68.10},
-    "digits-lt": {"hybrid-sc": None, "hybrid-psc": None, "ce": None},
+    "digits-lt": {"hybrid-sc": None, "hybrid-psc": None, "ce": None, "logit-adjustment": None},
     "own": {"small": None, "large": None},
 }
 TOTALS = {  # training images
@@ -89,7 +89,7 @@ def test_recipe_loads_and_survives_writing(name: str, tmp_path: Path) -> None:
 def test_head_of_the_file_tells_command_and_figures(name: str) -> None:
     one, comments = recipe.load(name), _comments(name)
     data, method = split(name)
-    assert re.match(r"# (Hybrid-SC|Hybrid-PSC|Plain cross-entropy) on ", comments[0])
+    assert re.match(r"# (Hybrid-SC|Hybrid-PSC|Plain cross-entropy|Logit adjustment) on ", comments[0])
     assert comments[1].startswith(f"# Command:   longtail train {name}")
     assert ("--data-root" in comments[1]) == (data not in ("digits-lt", "own"))
     figure = PUBLISHED[data][method]
@@ -100,7 +100,7 @@ def test_head_of_the_file_tells_command_and_figures(name: str) -> None:
         assert one.published is not None
         assert one.published.top1 == pytest.approx(figure / 100, abs=1e-9)
         assert comments[2] == f"# Published: {figure:.2f} % top-1 ({one.published.source})."
-        assert (one.published.source == PAPER) == (method != "ce")
+        assert (one.published.source == PAPER) == (name in HYBRID)
     assert comments[3].startswith("# Ours: ")
 
 
@@ -164,7 +164,8 @@ def test_hybrid_recipes_follow_the_paper(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in CIFAR if name not in HYBRID])
 def test_baselines_follow_their_code(name: str) -> None:
     one = recipe.load(name)
-    assert (one.batch_size, one.augment.grayscale, one.method) == (128, 0.0, recipe.CrossEntropy())
+    method = {"ce": recipe.CrossEntropy(), "logit-adjustment": recipe.LogitAdjustment(tau=1)}[split(name)[1]]
+    assert (one.batch_size, one.augment.grayscale, one.method) == (128, 0.0, method)
     assert (one.optimizer.lr, one.optimizer.weight_decay) == (0.1, 2e-4)
     assert _rates(one) == pytest.approx({4: 0.1, 5: 0.1, 119: 0.1, 120: 0.1, 159: 0.1, 160: 1e-3, 180: 1e-5, 199: 1e-5})
 
@@ -172,7 +173,7 @@ def test_baselines_follow_their_code(name: str) -> None:
 def _rates(one: recipe.Recipe) -> dict[int, float]:
     """Learning rates in the last steps of epochs, counted from 0; the fifth is the last of the warm-up."""
     steps = 20
-    epochs = [4, 5, 119, 120, 159, 160, *([180] if one.method.kind == "ce" else []), 199]
+    epochs = [4, 5, 119, 120, 159, 160, *([180] if one.batch_size == 128 else []), 199]
     return {
         epoch: build.learning_rate(
             one, Clock.at(step=epoch * steps + steps - 1, epochs=one.epochs, steps_per_epoch=steps)
@@ -202,7 +203,7 @@ def test_features_come_first(name: str) -> None:
     assert alpha(Clock.at(step=160 * 20, epochs=200, steps_per_epoch=20)) == pytest.approx(0.36)
 
 
-@pytest.mark.parametrize("method", ["ce", "hybrid-sc", "hybrid-psc"])
+@pytest.mark.parametrize("method", ["ce", "logit-adjustment", "hybrid-sc", "hybrid-psc"])
 @pytest.mark.parametrize("data", ["cifar10", "cifar100"])
 def test_rows_of_one_data_set_differ_in_imbalance_only(data: str, method: str) -> None:
     rows = [
@@ -220,7 +221,13 @@ def test_both_methods_differ_in_the_method_only(data: str) -> None:
     assert (a.alpha, a.projection) == (b.alpha, b.projection)
 
 
-@pytest.mark.parametrize("method", ["ce", "hybrid-sc", "hybrid-psc"])
+@pytest.mark.parametrize("data", [data for data in PUBLISHED if data not in ("own", "inaturalist2018")])
+def test_logit_adjustment_differs_from_cross_entropy_in_the_method_only(data: str) -> None:
+    one, other = (recipe.load(f"{data}/{method}") for method in ("ce", "logit-adjustment"))
+    assert without(one, "name", "published", "method") == without(other, "name", "published", "method")
+
+
+@pytest.mark.parametrize("method", ["ce", "logit-adjustment", "hybrid-sc", "hybrid-psc"])
 @pytest.mark.parametrize("imbalance", [100, 50, 10])
 def test_both_cifars_differ_in_the_data_only(imbalance: int, method: str) -> None:
     one, other = (recipe.load(f"{data}-lt-{imbalance}/{method}") for data in ("cifar10", "cifar100"))
@@ -229,7 +236,7 @@ def test_both_cifars_differ_in_the_data_only(imbalance: int, method: str) -> Non
 
 
 def test_demo_compares_methods_that_share_all_else() -> None:
-    rows = [recipe.load(f"digits-lt/{method}") for method in ("ce", "hybrid-sc", "hybrid-psc")]
+    rows = [recipe.load(f"digits-lt/{method}") for method in ("ce", "logit-adjustment", "hybrid-sc", "hybrid-psc")]
     assert len({str(without(row, "name", "method")) for row in rows}) == 1
 
 

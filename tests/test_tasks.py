@@ -54,7 +54,7 @@ def in_command(images: Path, out: Path, *overrides: str, script: Path | None = N
 def seen(settings: recipe.Recipe, root: Path | None, *, steps: int) -> list[torch.Tensor]:
     """All that a method is given in some steps."""
     task = tasks.load(settings, data_root=root)
-    streams = build.method(settings, classes=len(task.class_names)).streams
+    streams = build.method(settings, task.counts).streams
     plan = batches.Plan(task.labels, streams, settings.batch_size, seed=settings.seed)
     pixels = batches.stack(task.train, task.chosen, size=settings.data.image_size)
     given = []
@@ -195,6 +195,14 @@ def test_model_says_which_prior_it_assumes(tmp_path, images):
         assert runs.json_of(tmp_path / kind / "model.json")["prior"] == pytest.approx(expected)
     balanced = own(images, "method={kind: ce, sampling: balanced}")
     assert build.prior(balanced, np.array([9, 0, 1])).tolist() == [0.5, 0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("tau", "expected"), [(1, [0.5, 0, 0.5]), (0.5, [0.75, 0, 0.25]), (2, [0.1, 0, 0.9]), (1e6, [0, 0, 1])]
+)
+def test_logit_adjustment_takes_the_prior_away_again(tau, expected):
+    adjusted = recipe.load("digits-lt/logit-adjustment", [f"method.tau={tau}"])
+    assert build.prior(adjusted, np.array([9, 0, 1])).tolist() == pytest.approx(expected)
 
 
 # --- what cannot be trained -------------------------------------------------------------------------------------------

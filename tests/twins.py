@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import distributed, nn
 from torch.multiprocessing import get_context  # pyright: ignore[reportAttributeAccessIssue]
@@ -93,7 +94,7 @@ def psc_gradients(rank: int | None) -> dict[str, torch.Tensor]:
 def _gradients(name: str, rank: int | None) -> dict[str, torch.Tensor]:
     """The gradient of one step of a hybrid network, in double precision."""
     torch.manual_seed(0)
-    method = build.method(recipe.load(f"digits-lt/{name}", ["network.width=4"]), classes=10).double()
+    method = build.method(recipe.load(f"digits-lt/{name}", ["network.width=4"]), np.ones(10, np.int64)).double()
     generator = torch.Generator().manual_seed(1)
 
     def batch(views: int) -> Batch:

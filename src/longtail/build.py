@@ -43,13 +43,23 @@ def classifier(
     return networks.ImageClassifier(backbone, layer)
 
 
-def method(settings: recipe.Recipe, *, classes: int, fetch: bool = True) -> methods.Method:
-    """The method with fresh state; see `classifier` for `fetch`."""
+def method(settings: recipe.Recipe, train_counts: counts.Counts, *, fetch: bool = True) -> methods.Method:
+    """The method with fresh state.
+
+    Args:
+        settings: of the run.
+        train_counts: `(C,)` training images per class.
+        fetch: see `classifier`.
+    """
+    classes = len(train_counts)
     network = classifier(settings.network, settings.head, classes=classes, fetch=fetch)
     dim = network.backbone.dim
     match settings.method:
         case recipe.CrossEntropy(sampling=sampling):
             return methods.CrossEntropy(network, sampling=sampling)
+        case recipe.LogitAdjustment(tau=tau):
+            shares = torch.from_numpy(counts.priors(train_counts)).float()
+            return methods.LogitAdjustment(network, prior=shares, tau=tau)
         case recipe.HybridSC(temperature=temperature, alpha=a, projection=p, chunk=chunk):
             return methods.HybridSC(network, _projection(p, dim), temperature=temperature, alpha=alpha(a), chunk=chunk)
         case recipe.HybridPSC(
@@ -160,6 +170,8 @@ def groups(settings: recipe.Recipe) -> counts.Groups:
 def prior(settings: recipe.Recipe, train_counts: counts.Counts) -> Float[np.ndarray, " classes"]:
     """The distribution of classes that the classifier's probabilities assume: that of the images it was shown.
 
+    Logit adjustment takes as much of it away again as `tau` says: all of it if that is 1.
+
     Args:
         settings: of the run.
         train_counts: `(C,)` training images per class.
@@ -171,5 +183,15 @@ def prior(settings: recipe.Recipe, train_counts: counts.Counts) -> Float[np.ndar
     match settings.method:
         case recipe.CrossEntropy(sampling="instance"):
             return counts.priors(train_counts)
+        case recipe.LogitAdjustment(tau=tau):
+            return _powers(counts.priors(train_counts), 1 - tau)
         case recipe.CrossEntropy() | recipe.HybridSC() | recipe.HybridPSC():
             return counts.priors((train_counts > 0).astype(np.int64))
+
+
+def _powers(prior: Float[np.ndarray, " classes"], power: float) -> Float[np.ndarray, " classes"]:
+    """A distribution with its shares raised to a power; a class without a share keeps none."""
+    present = prior > 0
+    logs = power * np.log(prior, out=np.zeros_like(prior), where=present)
+    shares = np.where(present, np.exp(logs - logs[present].max()), 0)
+    return shares / shares.sum()

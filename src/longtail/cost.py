@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
@@ -98,7 +99,7 @@ class _Probe:
 
     def __init__(self, settings: Recipe, fabric: Fabric, *, classes: int, size: tuple[int, int]) -> None:
         self._fabric, self._size, self._classes = fabric, size, classes
-        method = build.method(settings, classes=classes, fetch=False)
+        method = build.method(settings, np.ones(classes, np.int64), fetch=False)
         method.to(memory_format=cast(Any, torch.channels_last))
         self._method, self._optimizer = fabric.setup(method, build.optimizer(settings.optimizer, method))
         self._augmentation = build.augmentation(settings)

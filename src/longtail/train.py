@@ -32,6 +32,7 @@ from longtail import (
     recipe,
     tasks,
 )
+from longtail.counts import Counts
 from longtail.data import augment, batches
 from longtail.data.pixels import shrink
 from longtail.metrics import Summary
@@ -79,7 +80,7 @@ def train(
         run.check_free()
     say = partial(_say, console) if first else _silent
     task = tasks.load(settings, data_root=data_root, download=download, say=say)
-    method = build.method(settings, classes=len(task.class_names))
+    method = build.method(settings, task.counts)
     _plan(settings, task, method, fabric)
     _try(method.classifier, settings, task)
     # What a user may have got wrong has been found by now: such a mistake leaves no folder behind.
@@ -134,7 +135,7 @@ def resume(
     console = console or Console(stderr=True)
     with run.locked() if fabric.global_rank == 0 else nullcontext():
         task = tasks.load(settings, run=run, data_root=data_root)
-        _plan(settings, task, build.method(settings, classes=len(task.class_names), fetch=False), fabric)
+        _plan(settings, task, build.method(settings, task.counts, fetch=False), fabric)
         saved = run.read_checkpoint()
         if saved is not None and saved["recipe"] != recipe.dump(settings):
             raise ValueError(f"{run.recipe} was changed since {path} was started; train anew to use other settings")
@@ -236,7 +237,7 @@ def fit(
         anything could be learnt.
     """
     saved = run.read_checkpoint()
-    learner = _Learner(settings, fabric, classes=len(task.class_names), fetch=saved is None)
+    learner = _Learner(settings, fabric, task.counts, fetch=saved is None)
     plan = _plan(settings, task, learner.method, fabric)
     images_a_step = settings.batch_size * sum(stream.views for stream in plan.streams)
     start, seconds = learner.restore(saved) if saved else (0, 0.0)
@@ -380,10 +381,10 @@ def _batches(
 class _Learner:
     """Method, optimiser and moving average: all that changes from step to step."""
 
-    def __init__(self, settings: Recipe, fabric: Fabric, *, classes: int, fetch: bool) -> None:
+    def __init__(self, settings: Recipe, fabric: Fabric, train_counts: Counts, *, fetch: bool) -> None:
         self.settings, self.fabric = settings, fabric
         torch.manual_seed(settings.seed)
-        self.method = build.method(settings, classes=classes, fetch=fetch)
+        self.method = build.method(settings, train_counts, fetch=fetch)
         # A third faster than the default layout on CPUs, and no slower on GPUs.
         self.method.to(memory_format=cast(Any, torch.channels_last))
         if settings.sync_batchnorm and fabric.world_size > 1:

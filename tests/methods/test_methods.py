@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -12,6 +13,7 @@ from longtail.losses import prototypical, supervised_contrastive
 from longtail.schedules import Clock
 
 CLASSES, ROWS = 5, 12
+COUNTS = np.array([40, 16, 6, 1, 1])
 HALF = Clock(step=50, steps=100, epoch=5, epochs=10)
 
 
@@ -19,7 +21,7 @@ def make(kind: str, *overrides: str) -> Any:
     """A method of five classes; which attributes it has depends on the kind."""
     torch.manual_seed(0)
     settings = recipe.load(f"digits-lt/{kind}", ["network.width=4", *overrides])
-    return build.method(settings, classes=CLASSES)
+    return build.method(settings, COUNTS)
 
 
 def batches(method: methods.Method, seed: int = 0) -> tuple[Batch, ...]:
@@ -48,6 +50,29 @@ def test_cross_entropy_is_that_of_one_view():
     expected = F.cross_entropy(method.classifier(batch.images[0]), batch.labels)
     torch.testing.assert_close(step.loss, expected)
     assert step.terms.keys() == {"cross_entropy"}
+
+
+@pytest.mark.parametrize("tau", [1.0, 0.5])
+def test_logit_adjustment_knows_how_frequent_classes_are_and_predicts_without(tau):
+    method = make("logit-adjustment", f"method.tau={tau}")
+    assert method.streams == (Stream("instance", 1),)
+    (batch,) = given = batches(method)
+    logits, step = method.classifier(batch.images[0]), method(given, HALF)
+    shares = torch.tensor(COUNTS / COUNTS.sum())
+    torch.testing.assert_close(step.loss, F.cross_entropy(logits + tau * shares.log().float(), batch.labels))
+    assert step.terms.keys() == {"cross_entropy"}
+    method.eval()
+    assert torch.equal(method.predict(batch.images[0]), method.classifier(batch.images[0]))
+
+
+def test_logit_adjustment_bears_a_class_without_training_images():
+    counts = np.array([9, 4, 2, 1, 0])
+    method = build.method(recipe.load("digits-lt/logit-adjustment", ["network.width=4"]), counts)
+    (batch,) = batches(method)
+    step = method((batch._replace(labels=batch.labels.clamp(max=3)),), HALF)
+    step.loss.backward()
+    assert step.loss.isfinite()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in method.parameters())
 
 
 def test_class_balanced_sampling_is_an_option_of_plain_training():

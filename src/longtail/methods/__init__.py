@@ -2,6 +2,6 @@
 
 from longtail.methods.base import Method, Step
 from longtail.methods.hybrid import HybridPSC, HybridSC
-from longtail.methods.plain import CrossEntropy
+from longtail.methods.plain import CrossEntropy, LogitAdjustment
 
-__all__ = ["CrossEntropy", "HybridPSC", "HybridSC", "Method", "Step"]
+__all__ = ["CrossEntropy", "HybridPSC", "HybridSC", "LogitAdjustment", "Method", "Step"]

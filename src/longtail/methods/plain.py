@@ -1,9 +1,11 @@
 """One branch: a classifier and a classification loss, nothing else."""
 
+from jaxtyping import Float
+from torch import Tensor
 from torch.nn import functional as F
 
 from longtail.data.batches import Batch, Sampling, Stream
-from longtail.losses import at_least_float32
+from longtail.losses import at_least_float32, logit_adjusted
 from longtail.methods.base import Method, Step, full_precision
 from longtail.networks import ImageClassifier
 from longtail.schedules import Clock
@@ -25,4 +27,32 @@ class CrossEntropy(Method):
         logits = self.classifier(batch.images.flatten(0, 1))
         with full_precision(logits.device):
             loss = F.cross_entropy(at_least_float32(logits), batch.labels)
+        return Step(loss, {"cross_entropy": loss.detach()})
+
+
+class LogitAdjustment(Method):
+    """Training with logit adjustment: cross-entropy that takes the frequency of classes into account.
+
+    Predicts by the logits as they are, so as if all classes were equally frequent. Of a class without training images
+    nothing is learned: its logits at test are what the first weights make of the features.
+
+    Args:
+        classifier: the network.
+        prior: `(C,)`, how frequent classes are in training, as shares.
+        tau: how much that counts, above 0.
+    Source: Menon et al. 2021, arXiv:2007.07314; with `tau` 1 balanced softmax, Ren et al. 2020, arXiv:2007.10740.
+    """
+
+    prior: Tensor
+
+    def __init__(self, classifier: ImageClassifier, *, prior: Float[Tensor, " classes"], tau: float) -> None:
+        super().__init__((Stream("instance"),), classifier)
+        self.tau = tau
+        self.register_buffer("prior", prior)
+
+    def forward(self, batches: tuple[Batch, ...], clock: Clock) -> Step:  # noqa: ARG002  (this loss knows no time)
+        (batch,) = batches
+        logits = self.classifier(batch.images.flatten(0, 1))
+        with full_precision(logits.device):
+            loss = logit_adjusted(logits, batch.labels, self.prior, tau=self.tau)
         return Step(loss, {"cross_entropy": loss.detach()})

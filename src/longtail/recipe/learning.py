@@ -104,6 +104,13 @@ class CrossEntropy(Settings):
     sampling: Literal["instance", "balanced"] = Field(default="instance", description="how images are drawn")
 
 
+class LogitAdjustment(Settings):
+    """Cross-entropy of logits to which the log of their class's frequency was added; tau 1: balanced softmax."""
+
+    kind: Literal["logit-adjustment"] = Field(default="logit-adjustment", description="which method")
+    tau: Positive = Field(default=1.0, description="factor of the log of the class frequencies")
+
+
 class HybridSC(Settings):
     """Supervised contrastive loss beside cross-entropy."""
 

@@ -14,6 +14,7 @@ from longtail.recipe.learning import (
     HybridPSC,
     HybridSC,
     LinearHead,
+    LogitAdjustment,
     Network,
     OneCycle,
     Optimizer,
@@ -83,7 +84,7 @@ class Recipe(Settings):
     augment: Augment = Field(description="random changes of the training images, and the normalisation of all images")
     network: Network = Field(description="the backbone: images to features")
     head: Head = Field(default=LinearHead(), description="the classifier: features to logits")
-    method: Annotated[CrossEntropy | HybridSC | HybridPSC, Field(discriminator="kind")] = Field(
+    method: Annotated[CrossEntropy | LogitAdjustment | HybridSC | HybridPSC, Field(discriminator="kind")] = Field(
         description="what is minimised"
     )
     optimizer: Optimizer = Field(description="how weights follow their gradients")

@@ -1,0 +1,44 @@
+"""Classification losses: logits against labels, with what is known about how frequent classes are."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from longtail.losses.precision import at_least_float32
+
+
+def logit_adjusted(
+    logits: Float[Tensor, "batch classes"],
+    labels: Int[Tensor, " batch"],
+    prior: Float[Tensor, " classes"],
+    *,
+    tau: float,
+) -> Float[Tensor, ""]:
+    """Cross-entropy of logits to which the frequency of their class was added, so that they need not learn it.
+
+    A rare class must then win by a margin in training, and the logits themselves, without the addition, are what to
+    predict by: they rank classes as if all were equally frequent. With `tau` 1 this is balanced softmax.
+
+    A class with prior 0 is left out of the denominator: nothing is learned about it, and it gets no gradient. An image
+    of such a class contradicts the prior, and its loss is infinite. An empty batch has loss 0.
+
+    Args:
+        logits: `(B, C)`, finite.
+        labels: `(B,)`, in `[0, C)`.
+        prior: `(C,)`, at least 0, one of them above; shares or counts of images, for only their ratios matter.
+        tau: factor of the log prior; no unit, above 0.
+    Returns: batch mean in nats, `()`, in float32 at least.
+    Raises: ValueError if `tau <= 0`.
+    Source: Menon et al. 2021, arXiv:2007.07314, eq. 10; with `tau` 1 Ren et al. 2020, arXiv:2007.10740, eq. 4.
+
+    >>> even = torch.zeros(1, 2)
+    >>> logit_adjusted(even, torch.tensor([1]), torch.tensor([0.75, 0.25]), tau=1.0)  # -log(1 / 4)
+    tensor(1.3863)
+    """
+    if not tau > 0:
+        raise ValueError(f"tau is {tau}; it must be above 0")
+    wide = at_least_float32(logits)
+    # The log of 0 is -inf, whose exponential is an exact 0 and passes no gradient on.
+    adjusted = wide + tau * torch.log(prior.to(wide.dtype))
+    return F.cross_entropy(adjusted, labels.long(), reduction="sum") / max(len(wide), 1)
