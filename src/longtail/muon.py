@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 # Coefficients of an odd polynomial that lifts small singular values fast, and brings them near 1, not to 1.
 _LINEAR, _CUBIC, _QUINTIC = 3.4445, -4.7750, 2.0315
@@ -56,7 +56,7 @@ class Muon(torch.optim.Optimizer):
         matrix_decay: of matrices, taken from them directly, times their learning rate.
     Source: Keller Jordan et al. 2024, "Muon"; weight decay as Liu et al. 2025, arXiv:2502.16982, add it.
 
-    >>> layer = nn.Linear(2, 2)
+    >>> layer = torch.nn.Linear(2, 2)
     >>> optimizer = Muon([layer.weight], [layer.bias], lr=0.1, factor=0.5, momentum=0.9)
     >>> [group["factor"] for group in optimizer.param_groups]
     [0.5, 1.0]
@@ -64,8 +64,8 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(
         self,
-        matrices: Iterable[nn.Parameter],
-        others: Iterable[nn.Parameter],
+        matrices: Iterable[Tensor],
+        others: Iterable[Tensor],
         *,
         lr: float,
         factor: float,
@@ -96,7 +96,7 @@ class Muon(torch.optim.Optimizer):
                     move = self._nesterov(parameter, gradient.add(parameter, alpha=decay), momentum)
                 parameter.sub_(move, alpha=rate)
 
-    def _nesterov(self, parameter: nn.Parameter, gradient: Tensor, momentum: float) -> Tensor:
+    def _nesterov(self, parameter: Tensor, gradient: Tensor, momentum: float) -> Tensor:
         state = self.state[parameter]
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(parameter)
@@ -105,6 +105,7 @@ class Muon(torch.optim.Optimizer):
 
 def _as_a_matrix(move: Tensor) -> Tensor:
     """Orthogonalise what moves a weight of any shape, `(R, ...)`."""
-    matrix = move.flatten(1)
+    # In one order of memory, whatever the layout of the network: otherwise rounding would depend on it.
+    matrix = move.contiguous().flatten(1)
     rows, columns = matrix.shape
     return orthogonalised(matrix).mul(max(1.0, rows / columns) ** 0.5).view(move.shape)
