@@ -555,3 +555,27 @@ def _values(tree: Any, key: str) -> Iterator[Any]:
     if isinstance(tree, list):
         for each in tree:
             yield from _values(each, key)
+
+
+def test_an_optimiser_without_a_kind_is_sgd() -> None:
+    one = recipe.load(CE)
+    assert isinstance(one.optimizer, recipe.SGD)
+    raw = one.model_dump(mode="json")
+    del raw["optimizer"]["kind"]
+    assert recipe.parse(raw) == one
+    assert recipe.load(CE, ["optimizer.kind=sgd"]) == one
+
+
+def test_another_optimiser_starts_from_its_defaults() -> None:
+    assert recipe.load(CE, ["optimizer.lr=0.1", "optimizer.kind=muon"]).optimizer == recipe.Muon(lr=0.1)
+    assert mistake("optimizer.kind=adam") == "optimizer.kind is 'adam'; allowed: sgd or muon"
+    assert mistake("optimizer.factor=1") == (
+        "setting optimizer.factor does not go with optimizer.kind sgd, only with muon"
+    )
+
+
+def test_stages_of_image_sizes_follow_each_other() -> None:
+    assert recipe.load(CE, ["augment.stages=[[0.4, 16], [0.7, 24]]"]).augment.stages == ((0.4, 16), (0.7, 24))
+    said = mistake("augment.stages=[[0.7, 16], [0.7, 24]]")
+    assert said == "augment: stages end at 0.7, 0.7; each must end after the one before"
+    assert "augment.stages" in mistake("augment.stages=[[0.5, 4]]")

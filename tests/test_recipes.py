@@ -15,10 +15,11 @@ from longtail.schedules import Clock
 
 SHIPPED = recipe.shipped()
 CIFAR = [name for name in SHIPPED if name.startswith("cifar")]
-HYBRID = [name for name in SHIPPED if not name.endswith(("/ce", "/logit-adjustment"))]
+QUICK = [name for name in SHIPPED if name.endswith(("/fast", "/best-hour"))]  # ours, whatever reaches most in a time
+HYBRID = [name for name in SHIPPED if not name.endswith(("/ce", "/logit-adjustment", "/fast", "/best-hour"))]
 
 PAPER = "Wang et al. 2021, arXiv:2103.14267"
-PUBLISHED = {  # in %, of ResNet-32 on CIFAR and ResNet-50 on iNaturalist
+PUBLISHED: dict[str, dict[str, float | None]] = {  # in %, of ResNet-32 on CIFAR and ResNet-50 on iNaturalist
     "cifar100-lt-100": {"hybrid-sc": 46.72, "hybrid-psc": 44.97, "ce": 38.32, "logit-adjustment": 44.02},
     "cifar100-lt-50": {"hybrid-sc": 51.87, "hybrid-psc": 48.93, "ce": 43.85, "logit-adjustment": 47.03},
     "cifar100-lt-10": {"hybrid-sc": 63.05, "hybrid-psc": 62.37, "ce": 55.71, "logit-adjustment": 57.74},
@@ -29,6 +30,9 @@ PUBLISHED = {  # in %, of ResNet-32 on CIFAR and ResNet-50 on iNaturalist
     "digits-lt": {"hybrid-sc": None, "hybrid-psc": None, "ce": None, "logit-adjustment": None},
     "own": {"small": None, "large": None},
 }
+for _data in PUBLISHED:
+    if _data.startswith("cifar"):
+        PUBLISHED[_data] |= {"fast": None, "best-hour": None}
 TOTALS = {  # training images
     "cifar100-lt-100": 10_847,
     "cifar100-lt-50": 12_608,
@@ -89,7 +93,9 @@ def test_recipe_loads_and_survives_writing(name: str, tmp_path: Path) -> None:
 def test_head_of_the_file_tells_command_and_figures(name: str) -> None:
     one, comments = recipe.load(name), _comments(name)
     data, method = split(name)
-    assert re.match(r"# (Hybrid-SC|Hybrid-PSC|Plain cross-entropy|Logit adjustment) on ", comments[0])
+    assert re.match(
+        r"# (Hybrid-SC|Hybrid-PSC|Plain cross-entropy|Logit adjustment|Fifteen minutes|An hour) on ", comments[0]
+    )
     assert comments[1].startswith(f"# Command:   longtail train {name}")
     assert ("--data-root" in comments[1]) == (data not in ("digits-lt", "own"))
     figure = PUBLISHED[data][method]
@@ -120,7 +126,8 @@ def test_head_of_the_file_tells_size_and_imbalance(name: str) -> None:
         assert one.data.imbalance == 100
         assert "124 to 1 images" in comments[0]
         return
-    assert f"{TOTALS[data]:,} training images, ResNet-32." in comments[0]
+    network = "ResNet-9" if name in QUICK else "ResNet-32"
+    assert f"{TOTALS[data]:,} training images, {network}." in comments[0]
     assert f"imbalance {one.data.imbalance:g}:" in comments[0]
     assert data == f"{one.data.name}-lt-{one.data.imbalance:g}"
 
@@ -134,13 +141,14 @@ def _comments(name: str) -> list[str]:
 # --- what they say, against the notes on the paper --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", CIFAR)
+@pytest.mark.parametrize("name", [name for name in CIFAR if name not in QUICK])
 def test_cifar_recipes_follow_the_paper(name: str) -> None:
     one = recipe.load(name)
     assert (one.epochs, one.network, one.head) == (200, recipe.ResNet32(), recipe.LinearHead())
     assert (one.augment.crop_padding, one.augment.flip) == (4, 0.5)
     assert (one.augment.mean, one.augment.std) == ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
     assert (one.augment.jitter, one.augment.resized_crop, one.augment.cutout) == (None, None, 0)
+    assert isinstance(one.optimizer, recipe.SGD)
     assert (one.optimizer.momentum, one.optimizer.nesterov) == (0.9, False)
     assert (one.split, one.ema, one.clip, one.precision, one.accumulate) == (None, None, None, "fp32", 1)
     assert (one.groups.many, one.groups.few) == (100, 20)
@@ -161,7 +169,7 @@ def test_hybrid_recipes_follow_the_paper(name: str) -> None:
     assert _rates(one) == pytest.approx({4: 0.5, 5: 0.5, 119: 0.5, 120: 0.05, 159: 0.05, 160: 0.005, 199: 0.005})
 
 
-@pytest.mark.parametrize("name", [name for name in CIFAR if name not in HYBRID])
+@pytest.mark.parametrize("name", [name for name in CIFAR if name not in (*HYBRID, *QUICK)])
 def test_baselines_follow_their_code(name: str) -> None:
     one = recipe.load(name)
     method = {"ce": recipe.CrossEntropy(), "logit-adjustment": recipe.LogitAdjustment(tau=1)}[split(name)[1]]
@@ -233,6 +241,36 @@ def test_both_cifars_differ_in_the_data_only(imbalance: int, method: str) -> Non
     one, other = (recipe.load(f"{data}-lt-{imbalance}/{method}") for data in ("cifar10", "cifar100"))
     but = ["name", "published", "data.name", *(["method.temperature"] if method == "hybrid-psc" else [])]
     assert without(one, *but) == without(other, *but)
+
+
+@pytest.mark.parametrize("kind", ["fast", "best-hour"])
+def test_quick_recipes_are_one_recipe_and_take_equally_long(kind: str) -> None:
+    rows = [recipe.load(name) for name in QUICK if split(name)[1] == kind]
+    assert len(rows) == 6
+    same = {str(without(row, "name", "epochs", "evaluate_every", "data.name", "data.imbalance")) for row in rows}
+    assert len(same) == 1
+    shown = [row.epochs * TOTALS[split(row.name)[0]] for row in rows]
+    assert max(shown) < 1.1 * min(shown)
+
+
+@pytest.mark.parametrize("data", [data for data in PUBLISHED if data.startswith("cifar")])
+def test_an_hour_is_a_wider_network_and_a_stronger_augmentation(data: str) -> None:
+    fast, hour = (recipe.load(f"{data}/{kind}") for kind in ("fast", "best-hour"))
+    but = ("name", "epochs", "evaluate_every", "network.width", "augment.cutout")
+    assert without(fast, *but) == without(hour, *but)
+    assert hour.epochs > fast.epochs
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_quick_recipes_end_at_full_size_and_rate_0(name: str) -> None:
+    one = recipe.load(name)
+    sizes = {
+        step: build.image_size(one, Clock.at(step=step, epochs=one.epochs, steps_per_epoch=1))
+        for step in (0, one.epochs // 2, one.epochs - 1)
+    }
+    assert [*sizes.values()] == [16, 24, None]
+    last = Clock.at(step=999, epochs=1, steps_per_epoch=1000)
+    assert build.learning_rate(one, last) < 0.002 * one.optimizer.lr
 
 
 def test_demo_compares_methods_that_share_all_else() -> None:

@@ -141,3 +141,13 @@ def test_one_cycle_is_a_triangle():
     clocks = [at_step(step, steps=8) for step in range(8)]
     cycle = [schedules.warmup(c, fraction=0.25) * schedules.linear_decay(c, warmup=0.25) for c in clocks]
     assert cycle == pytest.approx([1 / 2, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
+
+
+def test_stages_end_when_they_say_and_the_last_one_has_no_size():
+    sizes = [schedules.staged(clock, stages=((0.25, 16), (0.75, 24))) for clock in CLOCKS]
+    quarter = len(CLOCKS) // 4
+    assert sizes == [16] * quarter + [24] * 2 * quarter + [None] * quarter
+
+
+def test_without_stages_there_is_no_size():
+    assert {schedules.staged(clock, stages=()) for clock in CLOCKS} == {None}

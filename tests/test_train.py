@@ -14,7 +14,7 @@ from rich.console import Console
 from torch import nn
 
 import runs
-from longtail import build, counts, evaluate, networks, recipe, tasks, train
+from longtail import build, counts, evaluate, methods, networks, recipe, tasks, train
 from longtail.losses import contrastive
 from longtail.rundir import RunDir
 from longtail.schedules import Clock
@@ -165,6 +165,35 @@ def test_kill_and_resume_equals_no_interruption(finished, tmp_path, overrides, s
     # Workers change nothing but the speed: these runs equal the one without.
     runs.assert_same(finished, path)
     assert len(runs.json_of(path / "environment.json")["resumed"]) == 1
+
+
+def test_muon_and_stages_resume_exactly_too(tmp_path):
+    overrides = ("optimizer.kind=muon", "optimizer.lr=0.05", "augment.stages=[[0.5, 8]]")
+    whole, parted = tmp_path / "whole", tmp_path / "parted"
+    train.train(runs.settings("ce", *overrides), whole, device="cpu")
+    killed = runs.train_in_command("ce", parted, *overrides, script=crash(tmp_path, step=17, seconds=0.0))
+    runs.finish(killed, code=-signal.SIGKILL)
+    train.resume(parted, device="cpu")
+    runs.assert_same(whole, parted)
+
+
+def test_images_are_small_in_the_first_stages_and_as_they_are_in_the_last(tmp_path, monkeypatch):
+    seen, forward = [], methods.CrossEntropy.forward
+
+    def watched(method, batches, clock):
+        seen.append((clock.step, tuple(batches[0].images.shape[-2:])))
+        return forward(method, batches, clock)
+
+    monkeypatch.setattr(methods.CrossEntropy, "forward", watched)
+    stages = "augment.stages=[[0.25, 8], [0.5, 12]]"
+    train.train(runs.settings("ce", stages, "epochs=2"), tmp_path / "run", device="cpu")
+    assert seen == [(step, (size, size)) for step, size in enumerate([8, 8, 12, 12, 16, 16, 16, 16])]
+
+
+def test_a_network_that_cannot_take_small_images_is_named(tmp_path):
+    small = ["network.kind=timm", "network.name=vgg11", "data.image_size=32", "augment.stages=[[0.5, 8]]"]
+    with pytest.raises(ValueError, match=r"network vgg11 cannot take images of 8 x 8 pixels .*augment\.stages"):
+        train.train(recipe.load("digits-lt/ce", small), tmp_path / "run", device="cpu")
 
 
 # Each step takes a while, so that there is time to interrupt.

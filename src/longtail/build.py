@@ -11,6 +11,7 @@ from torch import nn
 
 from longtail import counts, methods, networks, recipe, schedules
 from longtail.data import augment
+from longtail.muon import Muon
 from longtail.schedules import Clock
 
 
@@ -110,15 +111,29 @@ def learning_rate(settings: recipe.Recipe, clock: Clock) -> float:
     return settings.optimizer.lr * decay * schedules.warmup(clock, fraction=schedule.warmup)
 
 
-def optimizer(settings: recipe.SGD, module: nn.Module) -> torch.optim.SGD:
-    """The optimiser over all parameters; weight decay on all of them, as the CIFAR papers do it."""
-    return torch.optim.SGD(
-        module.parameters(),
-        lr=settings.lr,
-        momentum=settings.momentum,
-        nesterov=settings.nesterov,
-        weight_decay=settings.weight_decay,
-    )
+def image_size(settings: recipe.Recipe, clock: Clock) -> int | None:
+    """The shorter side of the images that a step learns from, in pixels; `None` is as they are."""
+    return schedules.staged(clock, stages=settings.augment.stages)
+
+
+def optimizer(settings: recipe.Optimizer, method: methods.Method) -> torch.optim.Optimizer:
+    """The optimiser over all parameters; SGD has weight decay on all of them, as the CIFAR papers do it."""
+    match settings:
+        case recipe.SGD(lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=decay):
+            return torch.optim.SGD(method.parameters(), lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=decay)
+        case recipe.Muon(lr=lr, factor=factor, momentum=momentum, weight_decay=decay, matrix_decay=matrix_decay):
+            layers = (part for part in method.classifier.backbone.modules() if isinstance(part, (nn.Conv2d, nn.Linear)))
+            matrices = [layer.weight for layer in layers]
+            ours = {id(weight) for weight in matrices}
+            return Muon(
+                matrices,
+                [parameter for parameter in method.parameters() if id(parameter) not in ours],
+                lr=lr,
+                factor=factor,
+                momentum=momentum,
+                weight_decay=decay,
+                matrix_decay=matrix_decay,
+            )
 
 
 def average(settings: recipe.Recipe, module: nn.Module) -> torch.optim.swa_utils.AveragedModel | None:

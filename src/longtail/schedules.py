@@ -143,6 +143,22 @@ def linear_decay(clock: Clock, *, warmup: float) -> float:
     return 1 - _after_warmup(clock, warmup)
 
 
+def staged(clock: Clock, *, stages: Sequence[tuple[float, int]]) -> int | None:
+    """The size of images in the stage that a training is in; none after the last stage.
+
+    Args:
+        clock: the time.
+        stages: fraction of the training at which a stage ends, and the size in it; ascending.
+    Source: progressive resizing, as in the DAWNBench entries of fast.ai (2018) and in Tan and Le 2021,
+        arXiv:2104.00298.
+
+    >>> [staged(Clock(step, 10, 0, 1), stages=((0.5, 16), (0.8, 24))) for step in (0, 4, 5, 7, 8)]
+    [16, 16, 24, 24, None]
+    """
+    done = clock.step / clock.steps
+    return next((size for end, size in stages if done < end), None)
+
+
 def _after_warmup(clock: Clock, warmup: float) -> float:
     """Share of the steps after the warm-up that are done, 0 to 1."""
     start = warmup * clock.steps

@@ -34,6 +34,7 @@ from longtail import (
 )
 from longtail.counts import Counts
 from longtail.data import augment, batches
+from longtail.data.pixels import shrink
 from longtail.metrics import Summary
 from longtail.networks import ImageClassifier
 from longtail.networks import parameters_in_millions as millions
@@ -192,15 +193,17 @@ def _end_together(error: BaseException, fabric: Fabric, run: RunDir, console: Co
 
 
 def _try(classifier: ImageClassifier, settings: Recipe, task: Task) -> None:
-    """See that the network takes the images, with two of them."""
-    pixels = batches.stack(task.train, task.chosen[:2], size=settings.data.image_size)
+    """See that the network takes the images, in each of their sizes, with two of them."""
+    whole = pixels = batches.stack(task.train, task.chosen[:2], size=settings.data.image_size)
     try:
-        evaluate.predict(classifier, [pixels], settings.augment, device=torch.device("cpu"))
+        for size in (None, *(size for _, size in settings.augment.stages)):
+            pixels = whole if size is None else shrink(whole.float(), size).byte()
+            evaluate.predict(classifier, [pixels], settings.augment, device=torch.device("cpu"))
     except Exception as error:  # a network may fail in any way when images are too small for it, or of a fixed size
         _, _, height, width = pixels.shape
         raise ValueError(
             f"network {_name(settings)} cannot take images of {width} x {height} pixels ({error}); "
-            "choose another network, or data.image_size"
+            "choose another network, data.image_size or augment.stages"
         ) from error
 
 
@@ -433,9 +436,9 @@ class _Learner:
 
         Chance is keyed by the step, schedules go by the clock.
         """
-        settings, fabric = self.settings, self.fabric
+        settings, fabric, size = self.settings, self.fabric, build.image_size(self.settings, clock)
         if not self.settled:
-            views = _augmented(micro_batches[0], plan.shares()[0], self.augmentation, plan, step, fabric.device)
+            views = _augmented(micro_batches[0], plan.shares()[0], self.augmentation, plan, step, size, fabric.device)
             self._settle(views, clock)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -444,7 +447,7 @@ class _Learner:
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
         every: list[dict[str, Tensor]] = []
         for share, micro in zip(plan.shares(), micro_batches, strict=True):
-            views = _augmented(micro, share, self.augmentation, plan, step, fabric.device)
+            views = _augmented(micro, share, self.augmentation, plan, step, size, fabric.device)
             with fabric.no_backward_sync(self.wrapped, enabled=len(every) + 1 < plan.accumulate):
                 loss, terms = self.wrapped(views, clock)
                 every.append({"loss": loss.detach(), **terms})
@@ -486,9 +489,10 @@ def _augmented(
     augmentation: augment.Augmentation,
     plan: batches.Plan,
     step: int,
+    size: int | None,
     device: torch.device,
 ) -> tuple[batches.Batch, ...]:
-    """Batches as the method wants them: on the device, changed at random, normalised."""
+    """Batches as the method wants them: on the device, changed at random, normalised, and not larger than a size."""
     ready = []
     for stream, batch in enumerate(micro):
         images = batch.images.to(device, non_blocking=True)
@@ -503,6 +507,8 @@ def _augmented(
             key=(plan.seed, chance.AUGMENT, stream, step),
         )
         changed = augment.augment(images, parameters.rows(share), augmentation)
+        if size is not None:
+            changed = shrink(changed.flatten(0, 1), size).unflatten(0, (views, -1))
         ready.append(batches.Batch(changed, batch.labels.to(device, non_blocking=True)))
     return tuple(ready)
 

@@ -121,3 +121,15 @@ def test_cutout_is_a_clipped_square(side):
         top, left = r - side // 2, c - side // 2
         image[:, max(top, 0) : top + side, max(left, 0) : left + side] = 0
     assert torch.equal(P.cutout(images, row, column, side=side), expected)
+
+
+@pytest.mark.parametrize(("size", "to", "smaller"), [((32, 32), 20, [20, 20]), ((12, 24), 8, [8, 16])])
+def test_shrinking_equals_torchvision(size, to, smaller):
+    images = floats(3, 3, *size)
+    close(P.shrink(images, to), tv.resize(images, smaller, antialias=True))
+
+
+def test_images_are_not_enlarged():
+    images = floats(2, 3, 8, 9)
+    assert P.shrink(images, 8) is images
+    assert P.shrink(images, 20) is images

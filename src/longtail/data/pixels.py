@@ -126,6 +126,23 @@ def _resampling(
     return weights / weights.sum(-1, keepdim=True)
 
 
+def shrink(images: Float[Tensor, "n k h w"], size: int) -> Float[Tensor, "n k h2 w2"]:
+    """Shrink images so that their shorter side has a size: bilinear, with antialiasing. Small ones stay as they are.
+
+    Args:
+        images: `(N, K, H, W)`.
+        size: in pixels, at least 1.
+
+    >>> shrink(torch.tensor([[[[0.0, 4.0], [8.0, 4.0]]]]), 1)
+    tensor([[[[4.]]]])
+    """
+    height, width = images.shape[-2:]
+    if min(height, width) <= size:
+        return images
+    smaller = (round(height * size / min(height, width)), round(width * size / min(height, width)))
+    return F.interpolate(images, size=smaller, mode="bilinear", antialias=True)
+
+
 def grayscale(
     images: Float[Tensor, "n 3 h w"], mask: Bool[Tensor, " n"], *, inplace: bool = False
 ) -> Float[Tensor, "n 3 h w"]:

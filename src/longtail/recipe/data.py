@@ -1,5 +1,6 @@
 """Settings of the data: which images there are to learn from, and how they are changed at random."""
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -154,6 +155,9 @@ class Jitter(Settings):
     probability: Fraction = Field(default=0.8, description="probability of changing an image's colours at all")
 
 
+Stage = Annotated[tuple[Fraction, Annotated[int, Field(ge=8)]], Listed]
+
+
 class Augment(Settings):
     """Random changes of the training images, and the normalisation of all images."""
 
@@ -173,6 +177,18 @@ class Augment(Settings):
     cutout: Annotated[int, Field(ge=0)] = Field(
         default=0, description="side of a square that is blanked, in pixels; 0: none"
     )
+    stages: Annotated[tuple[Stage, ...], Listed] = Field(
+        default=(),
+        description="train on smaller images first, which is faster: fractions of the training, ascending, and the "
+        "shorter side in pixels until then, as in [[0.4, 16], [0.7, 24]]; after the last, images are as they are",
+    )
+
+    @model_validator(mode="after")
+    def _stages_follow_each_other(self) -> "Augment":
+        ends = [end for end, _ in self.stages]
+        if any(after <= before for before, after in pairwise(ends)):
+            raise ValueError(f"stages end at {', '.join(map(str, ends))}; each must end after the one before")
+        return self
 
     @model_validator(mode="after")
     def _crops(self) -> "Augment":

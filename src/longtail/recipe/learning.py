@@ -141,6 +141,7 @@ class HybridPSC(Settings):
 class SGD(Settings):
     """Stochastic gradient descent with momentum."""
 
+    kind: Literal["sgd"] = Field(default="sgd", description="which optimiser; sgd if it is left out")
     lr: Positive = Field(description="learning rate after warm-up")
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.9, description="share of the last update that is kept; 0: none"
@@ -155,6 +156,26 @@ class SGD(Settings):
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov is true and momentum is 0; Nesterov's method needs a momentum above 0")
         return self
+
+
+class Muon(Settings):
+    """Orthogonalised momentum for the layers of the backbone, SGD with Nesterov momentum for the rest."""
+
+    kind: Literal["muon"] = Field(default="muon", description="which optimiser; sgd if it is left out")
+    lr: Positive = Field(description="learning rate after warm-up, of what is not orthogonalised")
+    factor: Positive = Field(default=0.5, description="of the learning rate, for what is orthogonalised")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.9, description="share of the last update that is kept; 0: none"
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = Field(
+        default=5e-4, description="of what is not orthogonalised; 0: none"
+    )
+    matrix_decay: Annotated[float, Field(ge=0)] = Field(
+        default=0.1, description="of what is orthogonalised, times its learning rate; 0: none"
+    )
+
+
+Optimizer = Annotated[SGD | Muon, Field(discriminator="kind")]
 
 
 Warmup = Annotated[

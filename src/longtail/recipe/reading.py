@@ -111,6 +111,7 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     if not isinstance(raw, dict):
         held = "nothing" if raw is None else f"a {type(raw).__name__}"
         raise ValueError(f"{name} holds {held}; a recipe is a mapping of settings, such as epochs: 200")
+    raw = _with_kinds(raw)
     raw["name"] = raw.get("name") or (name if name in shipped() else Path(name).stem)
     assigned = [_parse(override) for override in overrides]
     # Blocks before what is in them, and kinds first: they reset a block in which other overrides then set their values.
@@ -124,10 +125,17 @@ def parse(raw: dict[str, Any]) -> Recipe:
 
     Raises: ValueError with the first mistake and the names of others, in one line.
     """
+    raw = _with_kinds(raw)
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
         raise ValueError(mistakes.explain(error, raw, schema=schema(), names=names())) from error
+
+
+def _with_kinds(raw: dict[str, Any]) -> dict[str, Any]:
+    """Settings with the one kind that may be left out: there was a time when all optimisers were SGD."""
+    optimizer = raw.get("optimizer")
+    return {**raw, "optimizer": {"kind": "sgd", **optimizer}} if isinstance(optimizer, dict) else raw
 
 
 def dump(recipe: Recipe) -> str:

@@ -7,7 +7,6 @@ from pydantic import Field, model_validator
 from longtail.recipe.base import AtLeastOne, Duration, Fraction, Positive, Settings
 from longtail.recipe.data import Augment, Data
 from longtail.recipe.learning import (
-    SGD,
     ConstantRate,
     CosineDecay,
     CrossEntropy,
@@ -18,6 +17,7 @@ from longtail.recipe.learning import (
     LogitAdjustment,
     Network,
     OneCycle,
+    Optimizer,
     StepDecay,
 )
 
@@ -87,7 +87,7 @@ class Recipe(Settings):
     method: Annotated[CrossEntropy | LogitAdjustment | HybridSC | HybridPSC, Field(discriminator="kind")] = Field(
         description="what is minimised"
     )
-    optimizer: SGD = Field(description="SGD, on all parameters alike")
+    optimizer: Optimizer = Field(description="how weights follow their gradients")
     schedule: Annotated[StepDecay | CosineDecay | OneCycle | ConstantRate, Field(discriminator="kind")] = Field(
         description="of the learning rate, over the training"
     )
