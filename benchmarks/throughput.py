@@ -5,6 +5,8 @@ Usage: python benchmarks/throughput.py --data-root DIR   (15 minutes on two core
 
 import argparse
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,9 @@ from torchvision.transforms import v2
 
 from longtail import build, machine, recipe, tasks, train
 from longtail.data import augment
+from longtail.data.batches import Batch
 from longtail.schedules import Clock
-from measure import HERE, about, alternate, in_own_process, median, ratio, table
+from measure import HERE, about, alternate, extra_memory, in_own_process, median, ratio, table
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 
@@ -53,13 +56,14 @@ class Bare:
 
     def __init__(self, name: str, images: int, *overrides: str, channels_last: bool = True) -> None:
         settings = recipe.load(name, overrides)
-        self.network = build.classifier(settings.network, settings.head, classes=100)
+        method = build.method(settings, np.ones(100, np.int64))
+        self.network: Callable[[Tensor], Tensor] = method.classifier
         self.images, self.labels = torch.randn(images, 3, 32, 32), torch.randint(0, 100, (images,))
         if channels_last:
             layout: Any = torch.channels_last
-            self.network.to(memory_format=layout)
+            method.to(memory_format=layout)
             self.images = self.images.contiguous(memory_format=layout)
-        self.optimizer = build.optimizer(settings.optimizer, self.network)
+        self.optimizer = build.optimizer(settings.optimizer, method)
 
     def step(self) -> None:
         F.cross_entropy(self.network(self.images), self.labels).backward()
@@ -154,16 +158,70 @@ def one_bare(kind: str, images: int) -> float:
     return images / median(seconds)
 
 
+def large_batches() -> str:
+    """One step of Hybrid-SC in a process of its own; images that the network sees are part of the memory."""
+    rows: list[list[object]] = []
+    for batch, chunk in ((256, None), (1024, None), (4096, 256)):
+        memory, seconds = map(float, in_own_process(__file__, "--large", str(batch), str(chunk or 0)).split())
+        rows.append([batch, chunk or "-", memory, seconds, 3 * batch / seconds])
+    return table(["images a stream", "method.chunk", "extra memory, MiB", "seconds a step", "images/s"], rows)
+
+
+def one_large(batch: int, chunk: int) -> tuple[float, float]:
+    machine.keep_memory()
+    torch.manual_seed(0)
+    settings = recipe.load("cifar100-lt-100/hybrid-sc", [f"method.chunk={chunk or 'null'}"])
+    layout: Any = torch.channels_last
+    method = build.method(settings, np.ones(100, np.int64)).to(memory_format=layout)
+    clock, spent = Clock.at(step=50, epochs=1, steps_per_epoch=100), list[float]()
+
+    def step() -> None:
+        labels = torch.randint(0, 100, (batch,))
+        shown = (Batch(torch.randn(views, batch, 3, 32, 32), labels) for views in (2, 1))
+        start = time.perf_counter()
+        method(tuple(shown), clock).loss.backward()
+        spent.append(time.perf_counter() - start)
+
+    return extra_memory(step), spent[0]
+
+
+def tried(rounds: int) -> str:
+    """Two ways to a faster step that PyTorch offers, on the bare ResNet-32, batch 256."""
+    candidates = {kind: Bare("cifar100-lt-100/ce", 256) for kind in ("eager", "fused optimiser", "compiled")}
+    for kind in ("fused optimiser", "compiled"):
+        for group in candidates[kind].optimizer.param_groups:
+            group["foreach"], group["fused"] = False, True
+    compiled, start = candidates["compiled"], time.perf_counter()
+    compiled.network = torch.compile(compiled.network)
+    compiled.step()
+    compiling = time.perf_counter() - start
+    seconds = alternate({kind: bare.step for kind, bare in candidates.items()}, rounds=rounds)
+    rows: list[list[object]] = [
+        [
+            kind,
+            round(256 / median(seconds[kind])),
+            ratio(seconds, "eager", kind),
+            compiling if bare is compiled else "-",
+        ]
+        for kind, bare in candidates.items()
+    ]
+    return table(["way", "images/s", "times as fast as eager", "seconds until the first step"], rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-root", type=Path, default=Path())
     parser.add_argument("--bare", nargs=2, metavar=("kept|returned", "IMAGES"))
+    parser.add_argument("--large", nargs=2, metavar=("IMAGES", "CHUNK"))
     parser.add_argument("--rounds", type=int, default=12)
     options = parser.parse_args()
     if options.bare:
         sys.stdout.write(f"{one_bare(options.bare[0], int(options.bare[1]))}\n")
         return
-    memory = kept_memory(3)
+    if options.large:
+        sys.stdout.write("{} {}\n".format(*one_large(*map(int, options.large))))
+        return
+    memory, large = kept_memory(3), large_batches()
     machine.keep_memory()  # as training does
     text = f"""# Throughput
 
@@ -190,6 +248,20 @@ Batch 256, forward, backward and optimiser, eager. `longtail` trains with channe
 backward and optimiser; the paper's recipe has 1,536 images a step.
 
 {memory}
+
+## Large contrastive batches
+
+One step, forward and backward, of Hybrid-SC with ResNet-32; three views of so many images a step, which are in the
+memory too. With `method.chunk` the network keeps what lies between its layers for so many views at a time, and computes it
+again for the gradient (`methods/chunks.py`).
+
+{large}
+
+## Tried, and not built in
+
+{tried(options.rounds)}
+
+A compiled network would be a setting of its own: it takes so long to start that it pays in long trainings only.
 
 ## Augmentation
 
