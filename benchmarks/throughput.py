@@ -252,8 +252,8 @@ backward and optimiser; the paper's recipe has 1,536 images a step.
 ## Large contrastive batches
 
 One step, forward and backward, of Hybrid-SC with ResNet-32; three views of so many images a step, which are in the
-memory too. With `method.chunk` the network keeps what lies between its layers for so many views at a time, and computes it
-again for the gradient (`methods/chunks.py`).
+memory too. With `method.chunk` the network keeps what lies between its layers for so many views at a time, and computes
+it again for the gradient (`methods/chunks.py`).
 
 {large}
 
