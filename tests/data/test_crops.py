@@ -1,5 +1,7 @@
 """Crops: the squares that Pillow and torchvision would cut."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from longtail.data.crops import centre_crop, random_crop, shrunk
 def test_random_crops_are_those_of_pillow(height, width, size):
     """The rectangle is drawn once more, cut out and resized by torchvision, which lets Pillow do it."""
     image = Image.fromarray(untidy.scene(0, seed=1, height=height, width=width))
+    pil: Any = image  # which torchvision takes, but does not say
     cuts = []
 
     class Spy(np.ndarray):
@@ -27,7 +30,7 @@ def test_random_crops_are_those_of_pillow(height, width, size):
         rows, columns = cuts.pop()
         top, left, high, wide = rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start
         assert 0 < high <= height and 0 < wide <= width and top >= 0 and left >= 0
-        expected = functional.resized_crop(image, top, left, high, wide, [size, size])
+        expected: Any = functional.resized_crop(pil, top, left, high, wide, [size, size])
         theirs = torch.from_numpy(np.array(expected)).permute(2, 0, 1)
         assert cut.shape == theirs.shape and cut.dtype == torch.uint8
         assert (cut.int() - theirs.int()).abs().max() <= 1
@@ -50,7 +53,8 @@ def test_pixels_that_may_not_be_written_to_are_left_alone():
 
 def test_centre_crops_are_what_torchvision_would_cut():
     image = Image.fromarray(untidy.scene(0, seed=0, height=96, width=128))
-    expected = functional.center_crop(functional.resize(image, [64]), [56])
+    pil: Any = image
+    expected: Any = functional.center_crop(functional.resize(pil, [64]), [56])
     assert abs(centre_crop(np.asarray(image), 56).astype(int) - np.asarray(expected)).mean() <= 2
 
 

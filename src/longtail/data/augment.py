@@ -209,12 +209,13 @@ def augment(
     if p.box is not None:
         pixels = resized_crop(images.float().flatten(0, 1), *p.box.flatten(0, 1).unbind(1))
         pixels = pixels if p.flip is None else flip(pixels, p.flip.flatten(), inplace=True)
-    elif p.crop is not None or p.flip is not None:
-        zero = torch.zeros(images.shape[:2], dtype=torch.int64)
-        top, left = (zero, zero) if p.crop is None else p.crop.unbind(-1)
-        pixels = window(images, top, left, zero.bool() if p.flip is None else p.flip, padding=padding).flatten(0, 1)
+    elif p.crop is not None:
+        mask = torch.zeros(images.shape[:2], dtype=torch.bool) if p.flip is None else p.flip
+        top, left = p.crop.unbind(-1)
+        pixels = window(images, top, left, mask, padding=padding).flatten(0, 1)
     else:
-        pixels = images.float().flatten(0, 1)
+        pixels = images.flatten(0, 1)  # bytes are mirrored in a fraction of the time that floats take
+        pixels = pixels if p.flip is None else flip(pixels, p.flip.flatten())
     # From here on one float tensor, changed in place: on a CPU, fresh memory costs more than the arithmetic.
     pixels = pixels.float().div_(255)
     if p.jitter is not None and p.factors is not None and p.order is not None:
