@@ -28,7 +28,9 @@ def pack(
     return Pack(replace(source), check(source))
 
 
-def check(source: Source, *, workers: int = 0, progress: Callable[[int, int], None] | None = None) -> Mapping[int, str]:
+def check(
+    source: Source, *, workers: int = 0, progress: Callable[[int, int], None] | None = None
+) -> Mapping[int, str]:
     """Stand-in."""
     bad = {}
     for i in range(len(source.labels)):
