@@ -217,7 +217,7 @@ def fit(
         processes.share_buffers(learner.classifier)
         part = evaluate.predict(learner.classifier, shown(), settings.augment, device=fabric.device)
         logits = evaluate.joined(part, images=len(task.shown), world=fabric.world_size)
-        return logits, evaluate.summarise(task, settings, logits)
+        return logits, evaluate.summarise(task, settings, logits, intervals=False)
 
     result = None
     with progress.Display(steps=clock.steps, done=start, console=console, silent=not first) as display:
@@ -249,10 +249,13 @@ def fit(
                     logger.close()
                 return None
     # No result yet: the run was interrupted after its last step.
-    logits, summary = result or measure()
+    logits, _ = result or measure()
+    place = {"device": fabric.device, "rank": fabric.global_rank, "world": fabric.world_size}
+    temperature = evaluate.temperature(learner.classifier, task, settings, logits, **place)
+    summary = evaluate.summarise(task, settings, logits, temperature=temperature)
     if first:
         run.write_weights(learner.classifier.state_dict())
-        run.write_json(run.model, _model(settings, task))
+        run.write_json(run.model, _model(settings, task, temperature))
         evaluate.save(run, task, logits, summary)
     if logger:
         logger.close()
@@ -497,7 +500,7 @@ def _headline(summary: Summary) -> dict[str, float | None]:
     return {name: getattr(summary, name) for name in names}
 
 
-def _model(settings: Recipe, task: Task) -> dict[str, Any]:
+def _model(settings: Recipe, task: Task, temperature: float | None) -> dict[str, Any]:
     """All that somebody needs beside the weights to use the model."""
     size = settings.data.image_size
     return {
@@ -508,6 +511,7 @@ def _model(settings: Recipe, task: Task) -> dict[str, Any]:
         "class_names": list(task.class_names),
         "train_counts": task.counts.tolist(),
         "prior": build.prior(settings, task.counts).tolist(),
+        "temperature": temperature,
         "groups": settings.groups.model_dump(),
         "preprocessing": {
             "scale": 1 / 255,
