@@ -1,4 +1,4 @@
-"""A finished run measured on other images: the classes matched by name, what cannot be read told, its own results kept."""
+"""A finished run measured on other images: classes matched by name, what cannot be read told, its own results kept."""
 
 import json
 import shutil
@@ -58,7 +58,7 @@ def test_classes_are_matched_by_name_and_what_is_missing_is_not_measured(run, tm
 def test_unknown_classes_are_one_line(run, tmp_path):
     standins.write_folder(tmp_path / "more", [1, 1, 1, 2, 1])
     with pytest.raises(
-        ValueError, match="has 2 classes that .*run does not know: class_03, class_04; it knows class_00"
+        ValueError, match=r"has 2 classes that .*run does not know: class_03, class_04; it knows class_00"
     ):
         elsewhere.evaluate(run, tmp_path / "more", device=CPU)
 
@@ -75,7 +75,7 @@ def test_what_cannot_be_read_is_left_out_and_told(run, tmp_path):
     assert len(names) == 8
     for file in files:
         file.write_bytes(b"")
-    with pytest.raises(ValueError, match="no image of .*data can be measured; the first: class_00"):
+    with pytest.raises(ValueError, match=r"no image of .*data can be measured; the first: class_00"):
         elsewhere.evaluate(run, tmp_path / "data", device=CPU)
 
 
@@ -86,15 +86,15 @@ def test_a_part_is_chosen_or_the_test_part_taken(run, tmp_path):
     assert {part: found.summary.images for part, found in images.items()} == {None: 3, "validation": 6}
     assert [found.name for found in images.values()] == ["data-data-test", "data-data-validation"]
     shutil.rmtree(tmp_path / "data" / "test")
-    with pytest.raises(ValueError, match="split is test, but .*data is divided into train and validation; leave out"):
+    with pytest.raises(ValueError, match=r"split is test, but .*data is divided into train and validation; leave out"):
         elsewhere.evaluate(run, tmp_path / "data", part="test", device=CPU)
     standins.write_folder(tmp_path / "plain", [1] * 3)
-    with pytest.raises(ValueError, match="split is test, but .*plain is not divided; leave out --split"):
+    with pytest.raises(ValueError, match=r"split is test, but .*plain is not divided; leave out --split"):
         elsewhere.evaluate(run, tmp_path / "plain", part="test", device=CPU)
 
 
 def test_images_of_the_training_prove_nothing(run, birds):
-    with pytest.raises(ValueError, match="holds the images that .*run was trained with; to measure those"):
+    with pytest.raises(ValueError, match=r"holds the images that .*run was trained with; to measure those"):
         elsewhere.evaluate(run, birds[1], device=CPU)
 
 

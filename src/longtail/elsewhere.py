@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from longtail import metrics, predict, recipe
+from longtail import card, metrics, predict, recipe
 from longtail.counts import Groups
 from longtail.data import sources
 from longtail.data.queries import Queries, Query
@@ -91,6 +91,7 @@ def evaluate(
     name = "data-" + re.sub(r"[^\w.-]+", "-", title)
     run.write_predictions([source.ids[int(i)] for i in chosen[known]], labels[known], every, split=name)
     run.write_summary(summary, split=name)
+    run.write_card(card.render(run))
     notes = (f"{data} is read as {listing.form}", *listing.notes)
     if lost:
         more = f"; and {len(lost) - 3:,} more" if len(lost) > 3 else ""

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from longtail import build, metrics, processes, recipe, tasks
+from longtail import build, card, metrics, processes, recipe, tasks
 from longtail.data import augment, batches
 from longtail.metrics import Summary
 from longtail.networks import ImageClassifier
@@ -212,4 +212,5 @@ def evaluate(
     logits = predict(network, shown(), settings.augment, device=device).cpu().numpy()
     summary = summarise(task, settings, logits, temperature=run.read_json(run.model).get("temperature"))
     save(run, task, logits, summary, split=None if task.split == run.measured() else task.split)
+    run.write_card(card.render(run))
     return summary

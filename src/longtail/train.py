@@ -18,7 +18,7 @@ from rich.console import Console
 from torch import Tensor
 
 import longtail
-from longtail import build, chance, evaluate, machine, methods, owndata, processes, progress, recipe, tasks
+from longtail import build, card, chance, evaluate, machine, methods, owndata, processes, progress, recipe, tasks
 from longtail.data import augment, batches
 from longtail.metrics import Summary
 from longtail.networks import ImageClassifier
@@ -257,6 +257,7 @@ def fit(
         run.write_weights(learner.classifier.state_dict())
         run.write_json(run.model, _model(settings, task, temperature))
         evaluate.save(run, task, logits, summary)
+        run.write_card(card.render(run))
     if logger:
         logger.close()
     fabric.barrier()
