@@ -349,11 +349,13 @@ def test_train_prints_results_and_tells_where_they_are(longtail_: Command, tmp_p
     assert [row[:12].strip() for row in rows] == labels
     summary = RunDir.open(tmp_path / "runs/digits-lt/ce/seed-3").read_summary()
     assert rows[0].split()[1] == f"{summary.top1:.2%}"
-    assert [row.split("%  ")[1] for row in rows[3:6]] == [
+    assert [row[37:] for row in rows[3:6]] == [
         "1 class, more than 100 training images",
         "3 classes, 20 to 100",
         "6 classes, fewer than 20",
     ]
+    low, high = summary.intervals["few"] or (0, 0)
+    assert rows[5].split("%  ")[1].startswith(f"{low * 100:.1f} to {high * 100:.1f}  ")
     assert all(len(row) <= 80 and row == row.rstrip() for row in rows)
     assert said.err.splitlines()[-1] == "results are in runs/digits-lt/ce/seed-3"
     assert_mistake(longtail_("train", "digits-lt/ce", "--seed", "3", *SMALL), "already holds a run")
@@ -363,7 +365,7 @@ def test_published_figure_stands_beside_ours(longtail_: Command, data: Path) -> 
     line = ["cifar10-lt-100/hybrid-psc", "--data-root", data, "--out", "run", *SMALL[:4], "--set", "batch_size=16"]
     said = longtail_("train", *line, "--set", "data.n_max=20", "--set", "data.imbalance=20")
     assert said.code == 0
-    assert "published: 78.82% (Wang et al. 2021, arXiv:2103.14267)" in said.out.splitlines()[2]
+    assert said.out.splitlines()[3].split(maxsplit=2) == ["published", "78.82%", "Wang et al. 2021, arXiv:2103.14267"]
     assert said.out == longtail_("resume", "run").out, "a finished run tells its results again"
     # The data is found again, and a figure of the test split does not stand beside another split.
     said = longtail_("evaluate", "run", "--split", "train")

@@ -231,13 +231,24 @@ def resume(
 @app.command()
 def evaluate(
     run: Run,
-    split: Annotated[str | None, typer.Option(help="test, validation or train. Default: the run's own.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            parser=_path,
+            metavar="<path>",
+            help="Other images with the run's classes: a folder, a manifest, or parquet. Default: the run's own.",
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="test, validation or train. Default: the run's own; of other data test, if it has one."),
+    ] = None,
     data_root: DataRoot = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Measure a finished run again, or on another split."""
-    from longtail import evaluate, machine, recipe
+    """Measure a finished run again, on another split, or on other images."""
+    from longtail import elsewhere, evaluate, machine, recipe
     from longtail.rundir import RunDir
 
     if split not in (None, "test", "validation", "train"):
@@ -245,9 +256,19 @@ def evaluate(
     opened = RunDir.open(run)
     settings = recipe.load(str(opened.recipe))
     where = machine.runtime(device=device).device
-    with _interruptible():
-        summary = evaluate.evaluate(opened, split=split, data_root=data_root, device=where)
-    console.print_summary(summary, settings, run, as_json, split=split or opened.measured())
+    if data is None:
+        with _interruptible():
+            summary = evaluate.evaluate(opened, split=split, data_root=data_root, device=where)
+        console.print_summary(summary, settings, run, as_json, split=split or opened.measured())
+        return
+    if data_root is not None:
+        raise ValueError(f"data_root is {data_root}, but --data says where the images are; give one of them")
+    with _interruptible(), console.counting("measuring") as progress:
+        found = elsewhere.evaluate(opened, data, part=split, device=where, progress=progress)
+    for line in found.notes:
+        console.say(line)
+    unpublished = settings.model_copy(update={"published": None})
+    console.print_summary(found.summary, unpublished, opened.summary(found.name), as_json, split=found.title)
 
 
 @app.command()

@@ -11,37 +11,68 @@ if TYPE_CHECKING:
     from longtail.recipe import Published, Recipe
 
 
-def print_summary(summary: "Summary", settings: "Recipe", run: Path, as_json: bool, *, split: str) -> None:
-    """Print what one run is worth."""
+def print_summary(summary: "Summary", settings: "Recipe", where: Path, as_json: bool, *, split: str) -> None:
+    """Print what one run is worth.
+
+    Args:
+        summary: its results.
+        settings: its recipe.
+        where: they are.
+        as_json: for programs.
+        split: the images that were measured; on "test", what was published stands beside.
+    """
     if as_json:
         print_json(summary.to_dict())
     else:
         sys.stdout.write(f"{settings.name}, seed {settings.seed}: {_images(summary, split)}\n\n")
         published = settings.published if split == "test" else None
-        for label, value, note in _results(summary, published):
-            sys.stdout.write(f"{label:<12} {value:>8}  {note}".rstrip() + "\n")
-    say(f"results are in {run}")
+        for label, value, interval, note in _results(summary, published):
+            sys.stdout.write(f"{label:<12} {value:>7}  {interval:<13}  {note}".rstrip() + "\n")
+    say(f"results are in {where}")
 
 
-def _results(summary: "Summary", published: "Published | None") -> list[tuple[str, str, str]]:
+def _results(summary: "Summary", published: "Published | None") -> list[tuple[str, str, str, str]]:
+    """Label, value, 95 % interval and note of each line."""
     s, bounds = summary, summary.group_bounds
     training = {
         "many": f"more than {bounds['many']} training images",
         "medium": f"{bounds['few']} to {bounds['many']}",
         "few": f"fewer than {bounds['few']}",
     }
+    worst = s.worst(1)[0]
     return [
-        ("top-1", percent(s.top1), f"published: {published.top1:.2%} ({published.source})" if published else ""),
-        ("top-5", percent(s.top5), ""),
-        ("balanced", percent(s.balanced_accuracy), "mean over classes"),
+        ("top-1", percent(s.top1), between(s.intervals["top1"]), "95 % interval"),
+        *([("published", percent(published.top1), "", published.source)] if published else []),
+        ("top-5", percent(s.top5), "", ""),
+        ("balanced", percent(s.balanced_accuracy), between(s.intervals["balanced_accuracy"]), "mean over classes"),
         *(
-            (group, percent(getattr(s, group)), f"{number(s.group_classes[group], 'class', 'es')}, {words}")
+            (group, percent(getattr(s, group)), between(s.intervals[group]), f"{_of(s, group)}, {words}")
             for group, words in training.items()
         ),
-        ("worst class", percent(s.worst_class_recall), f"class {s.worst_class}"),
-        ("macro F1", percent(s.macro_f1), ""),
-        ("ECE", percent(s.ece), "mean gap between confidence and accuracy"),
+        ("worst class", percent(s.worst_class_recall), between(worst.recall_interval), f"class {worst.name}"),
+        ("macro F1", percent(s.macro_f1), between(s.intervals["macro_f1"]), ""),
+        ("ECE", percent(s.ece), "", "mean gap between confidence and accuracy"),
+        *(
+            [("ECE, T", percent(s.ece_calibrated), "", f"with temperature {s.temperature:.2f}")]
+            if s.ece_calibrated is not None
+            else []
+        ),
     ]
+
+
+def _of(summary: "Summary", group: str) -> str:
+    """The classes of a group, and how many of them are measured, if not all."""
+    classes, measured = summary.group_classes[group], summary.group_measured[group]
+    return number(classes, "class", "es") + (f" ({measured:,} measured)" if measured < classes else "")
+
+
+def between(interval: tuple[float, float] | None) -> str:
+    """An interval of fractions as people read it; nothing for none.
+
+    >>> between((0.4356, 0.4634)), between(None)
+    ('43.6 to 46.3', '')
+    """
+    return "" if interval is None else f"{interval[0] * 100:.1f} to {interval[1] * 100:.1f}"
 
 
 def print_preview(preview: "Preview", command: str) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from longtail import build, metrics, processes, recipe, tasks
+from longtail import build, card, metrics, processes, recipe, tasks
 from longtail.data import augment, batches
 from longtail.metrics import Summary
 from longtail.networks import ImageClassifier
@@ -120,15 +121,66 @@ def joined(logits: Float[Tensor, "share classes"], *, images: int, world: int) -
     return everyone.transpose(0, 1).flatten(0, 1)[:images].cpu().numpy()
 
 
-def summarise(task: Task, settings: recipe.Recipe, logits: Float[np.ndarray, "images classes"]) -> Summary:
-    """Compare logits with the labels of the images that are evaluated."""
-    return metrics.summarise(
+def temperature(
+    classifier: nn.Module,
+    task: Task,
+    settings: recipe.Recipe,
+    logits: Float[np.ndarray, "images classes"],
+    *,
+    device: torch.device,
+    rank: int = 0,
+    world: int = 1,
+) -> float | None:
+    """Fit a temperature on the validation images; see `metrics.fit_temperature`. Every process must call it.
+
+    Args:
+        classifier: trained.
+        task: the data.
+        settings: of the run.
+        logits: of the images that were evaluated, which may be the validation images.
+        device: that predicts.
+        rank: of this process.
+        world: number of processes.
+    Returns: the temperature; `None` if no images were held out for validation.
+    """
+    if not len(task.held):
+        return None
+    if task.split != "validation":
+        task = replace(task, measured=task.train, shown=task.held, split="validation")
+        shown = images(task, settings, device, rank=rank, world=world)
+        share = predict(classifier, shown(), settings.augment, device=device)
+        logits = joined(share, images=len(task.shown), world=world)
+    return metrics.fit_temperature(logits, task.measured.labels[task.shown])
+
+
+def summarise(
+    task: Task,
+    settings: recipe.Recipe,
+    logits: Float[np.ndarray, "images classes"],
+    *,
+    temperature: float | None = None,
+    intervals: bool = True,
+) -> Summary:
+    """Compare logits with the labels of the images that are evaluated.
+
+    Args:
+        task: the data.
+        settings: of the run.
+        logits: of the images.
+        temperature: that was fitted on validation images. On these themselves it proves nothing: there is no calibrated
+            error of them.
+        intervals: of means over classes, which take a second or two with many classes or images.
+    """
+    summary = metrics.summarise(
         logits,
         task.measured.labels[task.shown],
         train_counts=task.counts,
         class_names=task.class_names,
         groups=build.groups(settings),
+        temperature=None if task.split == "validation" else temperature,
+        resamples=1000 if intervals else 0,
     )
+    return replace(summary, temperature=temperature)
 
 
 def save(
@@ -195,6 +247,7 @@ def evaluate(
     network = trained(run, settings.network, settings.head, weights, classes=len(task.class_names), device=device)
     shown = images(task, settings, device)
     logits = predict(network, shown(), settings.augment, device=device).cpu().numpy()
-    summary = summarise(task, settings, logits)
+    summary = summarise(task, settings, logits, temperature=run.read_json(run.model).get("temperature"))
     save(run, task, logits, summary, split=None if task.split == run.measured() else task.split)
+    run.write_card(card.render(run))
     return summary

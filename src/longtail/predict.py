@@ -44,6 +44,7 @@ class Model:
         shrunk_side: shorter side to which larger images are shrunk before all else; `None`: they are not.
         size: side of the square that is cut out of the centre; `None`: images stay as they are.
         device: that predicts.
+        temperature: by which logits are divided, so that probabilities mean what they say; `None`: none was fitted.
     """
 
     network: ImageClassifier
@@ -54,6 +55,21 @@ class Model:
     shrunk_side: int | None
     size: int | None
     device: torch.device
+    temperature: float | None = None
+
+
+class Scored(NamedTuple):
+    """What the network said of some images, in their order.
+
+    Args:
+        names: of all n.
+        logits: `(m, C)`, of those that could be predicted.
+        reasons: why not, of the others, by their position.
+    """
+
+    names: Sequence[str]
+    logits: Float[np.ndarray, "predicted classes"]
+    reasons: Mapping[int, str]
 
 
 class Predicted(NamedTuple):
@@ -94,6 +110,7 @@ def load(path: Path, *, device: torch.device) -> Model:
         pixels.shrink_shorter_side,
         pixels.centre_crop,
         device,
+        written.temperature,
     )
 
 
@@ -112,6 +129,7 @@ class _Written(BaseModel):
     class_names: Annotated[tuple[str, ...], Field(min_length=1)]
     train_counts: tuple[NonNegativeInt, ...]
     prior: tuple[_Share, ...] | None = None  # earlier versions did not say
+    temperature: PositiveFloat | None = None  # earlier versions fitted none
     preprocessing: _Preprocessing
 
 
@@ -153,12 +171,34 @@ def predict(
     Yields: a batch at a time; an image that cannot be read, or that the network cannot take, has a reason instead of
         probabilities.
     """
+    for scored in score(model, queries, batch=batch, workers=workers, progress=progress):
+        yield Predicted(scored.names, _probabilities(model, scored.logits), scored.reasons)
+
+
+def score(
+    model: Model,
+    queries: Queries,
+    *,
+    batch: int = 64,
+    workers: int | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Iterator[Scored]:
+    """Logits of images, without the model's temperature; everything else as in `predict`.
+
+    Args:
+        model: see `predict`.
+        queries: see `predict`.
+        batch: see `predict`.
+        workers: see `predict`.
+        progress: see `predict`.
+    Yields: a batch at a time.
+    """
     if workers is None:
         workers = 0 if queries.total is not None and queries.total <= 2 * batch else cores()
     done, each = 0, iter(queries)
     chunks = iter(lambda: list(islice(each, batch)), [])
     for decoded in by_workers(partial(_decode, model.shrunk_side, model.size), chunks, workers=workers):
-        yield _predicted(model, decoded)
+        yield _scored(model, decoded)
         done += len(decoded.names)
         if progress:
             progress(done, queries.total)
@@ -189,12 +229,12 @@ def _decode(shrunk_side: int | None, size: int | None, queries: Sequence[Query])
     return _Decoded([query.name for query in queries], stacked, reasons)
 
 
-def _predicted(model: Model, decoded: _Decoded) -> Predicted:
-    probabilities = np.empty((len(decoded.names), len(model.class_names)), np.float32)
+def _scored(model: Model, decoded: _Decoded) -> Scored:
+    logits = np.empty((len(decoded.names), len(model.class_names)), np.float32)
     reasons = dict(decoded.reasons)
     for positions, images in decoded.images:
         try:
-            probabilities[positions] = _probabilities(model, images)
+            logits[positions] = _logits(model, images)
         except Exception as error:  # a network may fail in any way when an image is too small for it
             if model.size is not None:
                 raise
@@ -202,12 +242,15 @@ def _predicted(model: Model, decoded: _Decoded) -> Predicted:
             reason = f"has {width} x {height} pixels, which the network cannot take: {one_line(error)}"
             reasons |= dict.fromkeys(positions, reason)
     known = [position for position in range(len(decoded.names)) if position not in reasons]
-    return Predicted(decoded.names, probabilities[known], reasons)
+    return Scored(decoded.names, logits[known], reasons)
 
 
-def _probabilities(model: Model, images: UInt8[np.ndarray, "some h w 3"]) -> Float[np.ndarray, "some classes"]:
+def _logits(model: Model, images: UInt8[np.ndarray, "some h w 3"]) -> Float[np.ndarray, "some classes"]:
     _, height, width, _ = images.shape
     shown = torch.from_numpy(images).permute(0, 3, 1, 2)
     at_once = len(shown) if model.size is not None else max(1, _PIXELS // (height * width))
-    logits = evaluate.predict(model.network, shown.split(at_once), model.colours, device=model.device)
-    return logits.cpu().double().softmax(1).float().numpy()
+    return evaluate.predict(model.network, shown.split(at_once), model.colours, device=model.device).cpu().numpy()
+
+
+def _probabilities(model: Model, logits: Float[np.ndarray, "some classes"]) -> Float[np.ndarray, "some classes"]:
+    return (torch.from_numpy(logits).double() / (model.temperature or 1.0)).softmax(1).float().numpy()

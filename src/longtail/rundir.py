@@ -125,6 +125,19 @@ class RunDir:
         """Results on the run's own split (`None`), or on another."""
         return self.path / (f"summary-{split}.json" if split else "summary.json")
 
+    @property
+    def card(self) -> Path:
+        return self.path / "MODEL_CARD.md"
+
+    def others(self) -> list[str]:
+        """What else the run was measured on than its own split: names for `read_summary` and the like, sorted."""
+        files = self.path.glob("summary-*.json")
+        return sorted(file.name.removeprefix("summary-").removesuffix(".json") for file in files)
+
+    def write_card(self, text: str) -> None:
+        """Write the model card."""
+        _replace(self.card, lambda file: file.write_text(text, encoding="utf-8"))
+
     def write_recipe(self, text: str) -> None:
         """Write the recipe: from now on the folder holds a run."""
         _replace(self.recipe, lambda file: file.write_text(text, encoding="utf-8"))
@@ -255,9 +268,17 @@ class RunDir:
     def read_summary(self, *, split: str | None = None) -> Summary:
         """Read the results.
 
-        Raises: ValueError if they are missing or damaged.
+        Raises: ValueError if they are missing, damaged or of another version.
         """
-        return Summary.from_dict(self.read_json(self.summary(split)))
+        file = self.summary(split)
+        try:
+            return Summary.from_dict(self.read_json(file))
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"{file} is damaged: {error!r}") from error
+        except ValueError as error:
+            if not str(error).startswith(str(file)):
+                error = ValueError(f"{file}: {error}; measure again with longtail evaluate, or remove it")
+            raise error from None
 
     def log(self, record: dict[str, Any]) -> None:
         """Add one line to the log."""

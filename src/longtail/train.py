@@ -21,6 +21,7 @@ import longtail
 from longtail import (
     budget,
     build,
+    card,
     chance,
     durations,
     evaluate,
@@ -272,7 +273,7 @@ def fit(
         processes.share_buffers(learner.classifier)
         part = evaluate.predict(learner.classifier, shown(), settings.augment, device=fabric.device)
         logits = evaluate.joined(part, images=len(task.shown), world=fabric.world_size)
-        return logits, evaluate.summarise(task, settings, logits)
+        return logits, evaluate.summarise(task, settings, logits, intervals=False)
 
     def trial(seconds: float) -> float:
         return evaluate.forecast(
@@ -324,11 +325,15 @@ def fit(
                     logger.close()
                 return None
     # No result yet: the run was interrupted after its last step.
-    logits, summary = result or measure()
+    logits, _ = result or measure()
+    place = {"device": fabric.device, "rank": fabric.global_rank, "world": fabric.world_size}
+    temperature = evaluate.temperature(learner.classifier, task, settings, logits, **place)
+    summary = evaluate.summarise(task, settings, logits, temperature=temperature)
     if first:
         run.write_weights(learner.classifier.state_dict())
-        run.write_json(run.model, _model(settings, task))
+        run.write_json(run.model, _model(settings, task, temperature))
         evaluate.save(run, task, logits, summary)
+        run.write_card(card.render(run))
     if logger:
         logger.close()
     fabric.barrier()
@@ -598,7 +603,7 @@ def _headline(summary: Summary) -> dict[str, float | None]:
     return {name: getattr(summary, name) for name in names}
 
 
-def _model(settings: Recipe, task: Task) -> dict[str, Any]:
+def _model(settings: Recipe, task: Task, temperature: float | None) -> dict[str, Any]:
     """All that somebody needs beside the weights to use the model."""
     size = settings.data.image_size
     return {
@@ -609,6 +614,7 @@ def _model(settings: Recipe, task: Task) -> dict[str, Any]:
         "class_names": list(task.class_names),
         "train_counts": task.counts.tolist(),
         "prior": build.prior(settings, task.counts).tolist(),
+        "temperature": temperature,
         "groups": settings.groups.model_dump(),
         "preprocessing": {
             "scale": 1 / 255,

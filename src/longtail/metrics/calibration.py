@@ -93,8 +93,8 @@ def fit_temperature(logits: Logits, labels: Labels) -> float:
     Args:
         logits: `(N, C)`, finite.
         labels: `(N,)`, in `[0, C)`.
-    Returns: the temperature of the highest likelihood from 0.1 to 10. A bound says that no temperature is right:
-        all predictions are, or the logits say nothing.
+    Returns: the temperature of the highest likelihood, from 0.1 to 10; 1 if all predictions are right, since then the
+        lowest of all would be best.
     Raises: ValueError if there is no image, a label is out of range or a logit is not finite.
     Source: Guo et al. 2017, arXiv:1706.04599, sec. 4.2.
 
@@ -103,6 +103,8 @@ def fit_temperature(logits: Logits, labels: Labels) -> float:
     4.00
     """
     checks.scores("logits", logits, labels)
+    if (logits.argmax(1) == labels).all():
+        return 1.0
     found = minimize_scalar(
         lambda log: float(np.mean(confidences_and_losses(logits, labels, temperature=float(np.exp(log)))[1])),
         bounds=(np.log(_LOWEST), np.log(_HIGHEST)),

@@ -75,10 +75,10 @@ class Summary:
         """The measured classes of the lowest recall, the worst first.
 
         Args:
-            k: how many at most. Of equal recalls the class with more test images comes first: of it more is known.
+            k: how many at most. Equal ones stay in order.
         """
-        measured = (result for result in self.per_class if result.recall is not None)
-        return tuple(sorted(measured, key=lambda result: (result.recall, -result.test_count))[:k])
+        measured = [(result.recall, n) for n, result in enumerate(self.per_class) if result.recall is not None]
+        return tuple(self.per_class[n] for _, n in sorted(measured)[:k])
 
     def to_dict(self) -> dict[str, Any]:
         """Turn into plain dicts, lists, strings and numbers that `json` writes and `from_dict` reads back exactly."""

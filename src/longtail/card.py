@@ -1,0 +1,264 @@
+"""The model card: what a run is for, of what it was made, and how far to trust it, as the Hugging Face Hub has it."""
+
+import math
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from longtail import recipe
+from longtail.data.sources.words import count, printed
+from longtail.metrics import ClassResult, Interval, Summary, wilson
+from longtail.recipe import Recipe
+from longtail.rundir import RunDir
+
+_WORST = 10  # classes that are shown
+_NAMED = 20  # classes that are listed by their names
+_FEW = 5  # test images below which little is known of a class
+_TITLES = {
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "digits": "scikit-learn's handwritten digits",
+    "inaturalist2018": "iNaturalist 2018",
+}
+_ON_THE_HUB = {"cifar10": "uoft-cs/cifar10", "cifar100": "uoft-cs/cifar100"}
+
+
+def render(run: RunDir) -> str:
+    """Write the card of a finished run, from the files in its folder alone.
+
+    Args:
+        run: finished.
+    Returns: Markdown, with the front matter by which the Hub finds and lists models.
+    Raises: ValueError if a file is missing or damaged.
+    """
+    settings, summary = recipe.load(str(run.recipe)), run.read_summary()
+    split, environment = run.read_json(run.split), run.read_json(run.environment)
+    measured: str = split["split"]
+    engine = Environment(  # noqa: S701  (Markdown, in which `plain` disarms names)
+        loader=PackageLoader("longtail"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    engine.globals |= {"count": count, "percent": _percent, "between": _between, "plain": plain}
+    body = engine.get_template("card.md").render(
+        title=_title(settings),
+        recipe=settings,
+        environment=environment,
+        summary=summary,
+        split=measured,
+        results=_results(summary),
+        worst=summary.worst(_WORST),
+        others=[(name.removeprefix("data-"), run.read_summary(split=name)) for name in run.others()],
+        limits=_limits(summary, measured, run.read_json(run.model)),
+        data=_data(settings, summary, split),
+        training=_training(run, settings, environment),
+    )
+    return f"---\n{_front(settings, summary, measured).to_yaml()}\n---\n\n{body}\n"
+
+
+def plain(text: str) -> str:
+    r"""Text that Markdown leaves as it is, on one line.
+
+    >>> print(plain("a|b *c* <d>"))
+    a\|b \*c\* \<d\>
+    """
+    return "".join(f"\\{letter}" if letter in r"\`*_{}[]<>|#~&" else letter for letter in printed(text))
+
+
+def _title(settings: Recipe) -> str:
+    what = f"{settings.name}, seed {settings.seed}"
+    return plain(f"{_dataset(settings)} ({what})" if settings.data.name == "own" else what)
+
+
+def _dataset(settings: Recipe) -> str:
+    """The data's name; of somebody's own that of the folder or file, without where it is."""
+    return _TITLES.get(settings.data.name) or Path(settings.data.path or "").name or "own images"
+
+
+def _front(settings: Recipe, summary: Summary, split: str) -> ModelCardData:
+    """What the Hub reads. It says nothing of a licence: that is for whoever owns the images and the weights."""
+    hub = _ON_THE_HUB.get(settings.data.name)
+    values = [
+        ("accuracy", "Top-1 accuracy", summary.top1),
+        ("accuracy", "Balanced accuracy (mean recall)", summary.balanced_accuracy),
+        ("f1", "Macro F1", summary.macro_f1),
+        *(
+            ("accuracy", f"{group.capitalize()}-shot accuracy (mean recall)", getattr(summary, group))
+            for group in summary.group_classes
+        ),
+    ]
+    results = [
+        EvalResult(
+            task_type="image-classification",
+            task_name="Image classification",
+            dataset_type=hub or ("imagefolder" if settings.data.name == "own" else settings.data.name),
+            dataset_name=_dataset(settings),
+            dataset_split=split,
+            metric_type=kind,
+            metric_name=name,
+            metric_value=round(value, 6),
+        )
+        for kind, name, value in values
+        if value is not None
+    ]
+    return ModelCardData(
+        model_name=f"{settings.name} (seed {settings.seed})",
+        library_name="longtail",
+        pipeline_tag="image-classification",
+        tags=["longtail", "long-tailed-recognition", "class-imbalance"],
+        datasets=[hub] if hub else None,
+        metrics=["accuracy", "f1"],
+        eval_results=results,
+    )
+
+
+def _results(summary: Summary) -> list[tuple[str, str, str, str]]:
+    s, bounds = summary, summary.group_bounds
+    training = {
+        "many": f"more than {bounds['many']:,} training images",
+        "medium": f"{bounds['few']:,} to {bounds['many']:,}",
+        "few": f"fewer than {bounds['few']:,}",
+    }
+    worst = s.worst(1)[0]
+    gap = "-" if s.head_tail_gap is None else f"{100 * s.head_tail_gap:.1f} points"
+    rows = [
+        ("top-1 accuracy", _percent(s.top1), _between(s.intervals["top1"]), "share of images"),
+        ("top-5 accuracy", _percent(s.top5), "", ""),
+        ("balanced accuracy", _percent(s.balanced_accuracy), _between(s.intervals["balanced_accuracy"]), "mean recall"),
+        *(
+            (
+                f"{group}-shot classes",
+                _percent(getattr(s, group)),
+                _between(s.intervals[group]),
+                f"{count(s.group_classes[group], 'class')}, {words}",
+            )
+            for group, words in training.items()
+        ),
+        ("many less few", gap, "", "what rare classes lose"),
+        ("worst class", _percent(worst.recall), _between(worst.recall_interval), plain(worst.name)),
+        ("harmonic mean of recalls", _percent(s.hmean_recall), "", "0 if one class is never recognised"),
+        ("geometric mean of recalls", _percent(s.gmean_recall), "", "likewise"),
+        ("macro F1", _percent(s.macro_f1), _between(s.intervals["macro_f1"]), "mean over classes"),
+        ("calibration error (ECE)", _percent(s.ece), "", "mean gap between confidence and accuracy"),
+        ("negative log-likelihood", f"{s.nll:.3f}", "", "nats"),
+    ]
+    if s.ece_calibrated is not None:
+        note = f"logits divided by {s.temperature:.2f}, as `longtail predict` does"
+        rows.insert(-1, ("calibration error, with temperature", _percent(s.ece_calibrated), "", note))
+    return rows
+
+
+def _limits(summary: Summary, split: str, model: dict[str, Any]) -> list[str]:
+    s, limits = summary, list[str]()
+    scarce = [each for each in s.per_class if 0 < each.test_count < _FEW]
+    if scarce:
+        most = max(each.test_count for each in scarce)
+        low, high = wilson(most - 1, most) or (0.0, 1.0)
+        limits.append(
+            f"{_share(scarce, s)} fewer than {_FEW} {split} images. Their recall is not known well: {most - 1} of "
+            f"{most} recognised means between {100 * low:.0f} and {100 * high:.0f} %."
+        )
+    unmeasured = [each for each in s.per_class if not each.test_count]
+    if unmeasured:
+        limits.append(
+            f"{_share(unmeasured, s)} no {split} image. Nothing is known of how well they are recognised: "
+            f"{_listed(unmeasured)}."
+        )
+    unseen = [each for each in s.per_class if not each.train_count]
+    if unseen:
+        limits.append(f"{_share(unseen, s)} no training image and cannot be recognised: {_listed(unseen)}.")
+    missed = [each for each in s.per_class if each.recall == 0]
+    if missed:
+        limits.append(f"Not one image was recognised of {count(len(missed), 'class')}: {_listed(missed)}.")
+    if s.head_tail_gap is not None and s.head_tail_gap > 0:
+        limits.append(
+            f"Rare classes are recognised less well than frequent ones: {_percent(s.few)} of the images of a few-shot "
+            f"class, {_percent(s.many)} of a many-shot class, on average."
+        )
+    if split == "validation":
+        limits.append(
+            "Results are those of validation images. Whoever has chosen settings by them must expect less elsewhere."
+        )
+    if model.get("temperature") is None:
+        limits.append(
+            f"Probabilities are as the network gives them, and off by {_percent(s.ece)} on average: no validation "
+            "images were held out to correct them."
+        )
+    if "prior" in model:
+        limits.append(
+            "Probabilities assume that classes are as frequent as where it learnt. Where they are not, say how "
+            "frequent they are: `longtail predict --prior`."
+        )
+    limits.append(
+        f"The {split} images were taken as the training images were. Other cameras, places, people or times may be "
+        "harder; measure before you rely on it."
+    )
+    limits.append("These are the figures of one training. Another seed gives others.")
+    return limits
+
+
+def _data(settings: Recipe, summary: Summary, split: dict[str, Any]) -> list[str]:
+    data, counts = settings.data, split["counts"]
+    present = [each for each in counts if each]
+    ratio = max(present) / min(present)
+    groups = ", ".join(f"{number:,} {group}" for group, number in summary.group_classes.items())
+    lines = [
+        f"{plain(_dataset(settings))}: {count(sum(counts), 'training image')} in {count(len(counts), 'class')}.",
+        f"The most frequent class has {max(counts):,}, the rarest {min(counts):,}"
+        + (f": {ratio:,.0f} to 1." if min(counts) else f"; the rarest with any, {min(present):,}: {ratio:,.0f} to 1."),
+        f"Classes by training images: {groups}.",
+    ]
+    if data.profile_used != "natural":
+        lines.append(
+            f"Made unequal on purpose: {data.profile_used} profile, imbalance {data.imbalance:g}, seed {data.seed}."
+        )
+    held = {part: len(split[part]) for part in ("validation", "test") if split[part]}
+    if held:
+        parts = " and ".join(f"{number:,} for {part}" for part, number in held.items())
+        lines.append(f"Held out of these images: {parts} (seed {data.seed}).")
+    if split["unreadable"]:
+        lines.append(
+            f"Left out, since they cannot be read: {count(len(split['unreadable']), 'image')}, in `quarantine.csv`."
+        )
+    return lines + [f"{plain(note)}." for note in split["notes"]]
+
+
+def _training(run: RunDir, settings: Recipe, environment: dict[str, Any]) -> list[tuple[str, str]]:
+    network, versions = settings.network, environment["libraries"]
+    seconds = [record["seconds"] for record in run.read_log() if "seconds" in record]
+    place = environment["gpu"] if environment["device"] != "cpu" and environment["gpu"] else environment["processor"]
+    resumed = len(environment["resumed"])
+    return [
+        ("method", f"`{settings.method.kind}`"),
+        ("network", f"`{network.name if network.kind == 'timm' else network.kind}`"),
+        ("epochs, batch", f"{settings.epochs:,}, {settings.batch_size:,}"),
+        ("seed", str(settings.seed)),
+        ("precision", settings.precision),
+        ("time", str(timedelta(seconds=math.ceil(seconds[-1]))) if seconds else "not known"),
+        (
+            "machine",
+            f"{plain(place)}, {count(environment['cores'] or 1, 'core')}, {count(environment['devices'], 'process')}",
+        ),
+        ("started", environment["started"] + (f", resumed {count(resumed, 'time')}" if resumed else "")),
+        ("longtail", f"{environment['longtail']}, commit {environment['commit'] or 'not known'}"),
+        ("libraries", ", ".join(f"{name} {version}" for name, version in versions.items())),
+    ]
+
+
+def _share(some: list[ClassResult], summary: Summary) -> str:
+    verb = "has" if len(some) == 1 else "have"
+    return f"{len(some):,} of {count(summary.classes, 'class')} {verb}"
+
+
+def _listed(some: list[ClassResult]) -> str:
+    names = ", ".join(plain(each.name) for each in some[:_NAMED])
+    return names + (f" and {len(some) - _NAMED:,} more" if len(some) > _NAMED else "")
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.1f} %"
+
+
+def _between(interval: Interval | None) -> str:
+    return "" if interval is None else f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}"
