@@ -18,7 +18,20 @@ from rich.console import Console
 from torch import Tensor
 
 import longtail
-from longtail import build, chance, evaluate, machine, methods, owndata, processes, progress, recipe, tasks
+from longtail import (
+    build,
+    chance,
+    evaluate,
+    machine,
+    methods,
+    mistakes,
+    owndata,
+    processes,
+    progress,
+    recipe,
+    report,
+    tasks,
+)
 from longtail.data import augment, batches
 from longtail.metrics import Summary
 from longtail.networks import ImageClassifier
@@ -140,7 +153,16 @@ def _launch(fabric: Fabric, settings: Recipe, task: Task, run: RunDir, console: 
         sys.exit(0)  # only the first process goes back to the caller, who speaks to the user
     if summary is None:
         raise KeyboardInterrupt
+    _report(run, console)
     return summary
+
+
+def _report(run: RunDir, console: Console) -> None:
+    """Write the page about a finished run. Whatever goes wrong with it, the run is there."""
+    try:
+        run.write_report(report.page([run.path]))
+    except Exception as error:  # noqa: BLE001  (libraries that draw maps and pictures raise what they like)
+        _say(console, f"{run.report} was not written: {mistakes.one_line(error)}; try longtail report {run.path}")
 
 
 def _end_together(error: BaseException, fabric: Fabric, run: RunDir, console: Console) -> None:
@@ -254,6 +276,7 @@ def fit(
         run.write_weights(learner.classifier.state_dict())
         run.write_json(run.model, _model(settings, task))
         evaluate.save(run, task, logits, summary)
+        evaluate.show(run, task, settings, learner.classifier, logits, device=fabric.device)
     if logger:
         logger.close()
     fabric.barrier()
