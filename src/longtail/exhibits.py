@@ -12,7 +12,7 @@ Rows = Int[np.ndarray, " rows"]
 Classes = Int[np.ndarray, " images"]
 Confidences = Float[np.ndarray, " images"]
 
-MISTAKES, PAIRS, OF_A_PAIR, MAPPED = 24, 12, 6, 2000
+MISTAKES, PAIRS, OF_A_PAIR, MAPPED = 24, 12, 5, 2000
 
 
 @dataclass(frozen=True)

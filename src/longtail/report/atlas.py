@@ -10,18 +10,18 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from longtail.report.axes import SPAN, dots
-from longtail.report.reading import Run
+from longtail.report.reading import GROUPS, Run
 
 _LEAST = 10  # images for a map
 _ROUNDS = 400
+_COLOURS = 200  # classes, up to which each has one
 _GOLDEN = 137.508  # degrees between the hues of neighbours, which makes neighbours look unlike
 
 
 @dataclass(frozen=True)
 class Spots:
-    """Images of one class: its number, group and hue in degrees, and the path of its points."""
+    """Images of one class, or of one group if there are too many classes for colours: hue in degrees, and points."""
 
-    number: int
     group: str
     hue: int
     path: str
@@ -35,7 +35,7 @@ class Map:
         key: names the map for the script.
         title: how it was made.
         note: what distances mean.
-        spots: by class, most frequent class first.
+        spots: of each class, most frequent class first, or of each group.
         wrong: path of a ring around each image that is not recognised.
         x, y: of all images, in the order of the data for the script, in units from the left and from the top.
     """
@@ -53,6 +53,11 @@ def rows(run: Run) -> list[int]:
     """Rows of the predictions that are on the maps: those of the sample whose features the run kept."""
     kept = {*run.gallery.rows} if run.gallery else set()
     return [row for row in run.shown.mapped if row in kept]
+
+
+def coloured(run: Run) -> bool:
+    """Whether there are few enough classes that each may have a colour."""
+    return len(run.class_names) <= _COLOURS
 
 
 def maps(run: Run, *, key: str) -> list[Map]:
@@ -116,27 +121,26 @@ def _map(run: Run, shown: Sequence[int], at: Float[np.ndarray, "images 2"], key:
     # One scale for both directions, so that distances are true; 3 % of room at each side.
     spread = float(extent.max()) or 1.0
     x, y = (((at - low - extent / 2) / spread * 0.94 + 0.5) * SPAN).T
-    labels, rank = run.labels[[*shown]], _ranks(run)
+    labels, points = run.labels[[*shown]], [*zip(x.tolist(), y.tolist(), strict=True)]
     spots = []
-    for number in sorted({*labels.tolist()}, key=lambda c: rank[c]):
-        own = labels == number
-        path = dots(zip(x[own].tolist(), y[own].tolist(), strict=True))
-        spots.append(Spots(number, run.group(number), round(rank[number] * _GOLDEN) % 360, path))
+    if coloured(run):
+        order = np.argsort([-each.train_count for each in run.summary.per_class], kind="stable")
+        for rank, number in enumerate(order.tolist()):
+            own = dots(points[i] for i in np.flatnonzero(labels == number))
+            spots += [Spots(run.group(number), round(rank * _GOLDEN) % 360, own)] * bool(own)
+    else:
+        members = [(group, np.flatnonzero(run.masks[group][labels])) for group in GROUPS]
+        spots = [Spots(group, 0, dots(points[i] for i in those)) for group, those in members]
     missed = run.predicted[[*shown]] != labels
     return Map(
         key,
         title,
         note,
         spots,
-        dots(zip(x[missed].tolist(), y[missed].tolist(), strict=True)),
+        dots(points[i] for i in np.flatnonzero(missed)),
         x.round().astype(int).tolist(),
         (SPAN - y).round().astype(int).tolist(),
     )
-
-
-def _ranks(run: Run) -> dict[int, int]:
-    counts = [each.train_count for each in run.summary.per_class]
-    return {int(c): rank for rank, c in enumerate(np.argsort(-np.array(counts), kind="stable"))}
 
 
 def images(run: Run) -> dict[str, Any]:

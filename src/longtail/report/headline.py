@@ -123,11 +123,8 @@ def _worst(run: Run) -> Cell:
     result = s.worst(1)[0]
     same = sum(each.recall == s.worst_class_recall for each in s.per_class)
     more = f", and {words.count(same - 1, 'other')}" if same > 1 else ""
-    return _cell(
-        s.worst_class_recall,
-        result.recall_interval,
-        f"{result.correct:,} of {result.test_count:,} of {result.name}{more}",
-    )
+    note = f"{result.name}: {result.correct:,} of {result.test_count:,}{more}"
+    return _cell(s.worst_class_recall, result.recall_interval, note)
 
 
 def _ece(run: Run) -> Cell:

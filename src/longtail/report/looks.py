@@ -88,7 +88,7 @@ def look(run: Run, row: int) -> Look:
         names[run.labels[row]],
         names[run.predicted[row]],
         # Not 100 %, of which no network can be sure.
-        f"{sure:.0f} %" if sure < 99.5 else f"{min(sure, 99.99):.2f} %",
+        f"{sure:.0f} %" if 1 <= sure < 99.5 else f"{min(sure, 99.99):.2g} %" if sure < 1 else f"{min(sure, 99.99):.2f} %",
         run.ids[row],
     )
 

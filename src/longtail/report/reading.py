@@ -121,13 +121,15 @@ def _read(run: RunDir, settings: Recipe, name: str) -> Run:
 
 
 def _names(folders: Sequence[RunDir], settings: Sequence[Recipe]) -> list[str]:
-    """The shortest of three names that tells runs apart: recipe, recipe and seed, folder."""
+    """The shortest that tells runs apart: end of the recipe's name, whole name, name and seed, folder."""
+    ends = [each.name.rpartition("/") for each in settings]
     choices = (
+        [end if len({start for start, _, _ in ends}) == 1 else "" for _, _, end in ends],
         [each.name for each in settings],
         [f"{each.name}, seed {each.seed}" for each in settings],
         [str(run.path) for run in folders],
     )
-    return next((names for names in choices if max(Counter(names).values()) == 1), choices[-1])
+    return next((names for names in choices if max(Counter(names).values()) == 1 and all(names)), choices[-1])
 
 
 def _check_classes(one: Run, other: Run) -> None:

@@ -59,6 +59,7 @@ def page(paths: Sequence[Path]) -> str:
         environment=background.environment(runs),
         own=[(run.name, found) for run in runs if (found := background.own_data(run))],
         tenths=Linear(0.0, 100.0).ticks(4),
+        coloured=atlas.coloured(runs[0]),
         data=data,
     )
 
@@ -76,14 +77,15 @@ def _of_one(run: Run, number: int) -> dict[str, Any]:
         "pictures": run.gallery is not None,
         "diagrams": reliability.diagrams(run.summary, key=f"bins{number}"),
         "maps": atlas.maps(run, key=f"map{number}"),
-        "classes": sorted({*run.labels.tolist()}, key=lambda c: run.class_names[c].casefold()) if run.gallery else [],
     }
 
 
 def _title(runs: Sequence[Run]) -> str:
     if len(runs) == 1:
         return f"{runs[0].settings.name}, seed {runs[0].settings.seed}"
-    return f"{runs[0].name} and {runs[1].name}" if len(runs) == 2 else f"{len(runs)} runs side by side"
+    folders = {run.settings.name.rpartition("/")[0] for run in runs}
+    of = f"{folders.pop()}: " if len(folders) == 1 and any(folders) else ""
+    return f"{of}{runs[0].name} and {runs[1].name}" if len(runs) == 2 else f"{of}{len(runs)} runs side by side"
 
 
 def _subtitle(runs: Sequence[Run]) -> str:

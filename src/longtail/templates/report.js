@@ -154,18 +154,18 @@
   addEventListener("keydown", function (event) { if (event.key === "Escape") hide(); });
 
   // The table of classes: rows are made when they are shown.
-  var rows = 50, start = 0, sorted = { column: 0, up: true }, query = "";
+  var rows = 25, start = 0, sorted = { column: 0, up: true }, query = "";
   var rate = function (run, c) { return run.test[c] ? run.correct[c] / run.test[c] : null; };
   var precision = function (run, c) { return run.predicted[c] ? run.correct[c] / run.predicted[c] : null; };
   var columns = [{ title: "class", value: function (c) { return classes.name[c]; }, text: function (c) { return classes.name[c]; } }];
   var column = function (title, value, text, kind) { columns.push({ title: title, value: value, text: text, kind: kind }); };
   var first = classes.runs[0];
   var plain = function (value) { return value === null ? "–" : number(value); };
-  column("group", function (c) { return first.group[c]; }, function (c) { return [make("span", { class: "swatch " + groupOf(first, c) }), groupOf(first, c)]; });
+  column("group", function (c) { return first.group[c]; }, function (c) { return [make("span", { class: "swatch " + groupOf(first, c) }), groupOf(first, c)]; }, "group");
   column("training images", function (c) { return first.train[c]; }, function (c) { return number(first.train[c]); });
   if (!several) {
     column("recall", function (c) { return rate(first, c); }, function (c) { var r = rate(first, c); return r === null ? "–" : share(r); });
-    column("of", function (c) { return first.test[c]; }, function (c) { return number(first.correct[c]) + " of " + number(first.test[c]); });
+    column("recognised", function (c) { return first.correct[c]; }, function (c) { return number(first.correct[c]) + " of " + number(first.test[c]); });
     column("95 % interval", function (c) { return first.low[c]; }, function (c) { return first.low[c] === null ? "–" : range(first, c); }, "range");
     column("precision", function (c) { return precision(first, c); }, function (c) { var p = precision(first, c); return p === null ? "–" : share(p); });
     column("most often taken for", function (c) { return first.times[c]; }, function (c) { return first.taken[c] === null ? "–" : classes.name[first.taken[c]] + " (" + number(first.times[c]) + ")"; }, "words");
@@ -187,7 +187,7 @@
     svg.setAttribute("role", "img");
     svg.setAttribute("aria-label", (100 * run.low[c]).toFixed(0) + " to " + (100 * run.high[c]).toFixed(0) + " %");
     svg.setAttribute("class", groupOf(run, c));
-    [["bar", "M" + 100 * run.low[c] + " 5H" + 100 * run.high[c]], ["dot", "M" + 100 * rate(run, c) + " 5h0"]].forEach(function (part) {
+    [["bar", "M" + 100 * run.low[c] + " 5H" + 100 * run.high[c]], ["dot", "M" + 100 * rate(run, c) + " 0V10"]].forEach(function (part) {
       var path = document.createElementNS(space, "path");
       path.setAttribute("class", part[0]);
       path.setAttribute("d", part[1]);
@@ -204,7 +204,7 @@
       start = 0;
       fill();
     });
-    head.append(make("th", { scope: "col" }, [button]));
+    head.append(make("th", { scope: "col", class: { words: "start", group: "start group" }[each.kind] || "end" }, [button]));
   });
   var collator = new Intl.Collator("en", { numeric: true });
   function fill() {
@@ -241,14 +241,31 @@
 
   // The maps.
   if (one("#map-tools")) {
-    one("#colour").addEventListener("change", function (event) {
-      all(".maps").forEach(function (each) { each.classList.toggle("by-class", event.target.value === "class"); });
+    var only = one("#only"), maps = all(".maps"), colour = one("#colour");
+    // Names are filled in when somebody wants to choose: there may be thousands.
+    var offer = function () {
+      if (only.length > 1) return;
+      var numbers = {};
+      data.images.forEach(function (images) { if (images) images.true.forEach(function (c) { numbers[c] = true; }); });
+      var names = Object.keys(numbers).map(function (c) { return [classes.name[c], c]; });
+      names.sort(function (a, b) { return collator.compare(a[0], b[0]); });
+      only.append.apply(only, names.map(function (each) { return make("option", { value: each[1] }, [each[0]]); }));
+    };
+    only.addEventListener("focus", offer);
+    only.addEventListener("pointerdown", offer);
+    only.addEventListener("change", function () {
+      maps.forEach(function (each) { each.classList.toggle("faded", only.value !== ""); });
+      all("[data-chart=map]").forEach(function (plot) {
+        var map = data.maps[plot.dataset.key], images = data.images[map.run], path = "";
+        images.true.forEach(function (c, i) { if (only.value !== "" && c === Number(only.value)) path += "M" + map.x[i] + " " + map.y[i] + "h0"; });
+        one(".chosen", plot).setAttribute("d", path);
+      });
+    });
+    if (colour) colour.addEventListener("change", function () {
+      maps.forEach(function (each) { each.classList.toggle("by-class", colour.value === "class"); });
     });
     one("#missed").addEventListener("change", function (event) {
-      all(".maps").forEach(function (each) { each.classList.toggle("missed", event.target.checked); });
-    });
-    one("#only").addEventListener("change", function (event) {
-      all(".maps .marks").forEach(function (each) { each.classList.toggle("off", event.target.value !== "" && each.dataset.class !== event.target.value); });
+      maps.forEach(function (each) { each.classList.toggle("missed", event.target.checked); });
     });
   }
 })();
