@@ -8,6 +8,7 @@ import numpy as np
 
 from longtail import counts, exhibits, metrics, pictures, recipe
 from longtail.exhibits import Gallery
+from longtail.metrics import scores
 from longtail.rundir import RunDir
 from standins import picture
 
@@ -55,9 +56,9 @@ def write(
     known = skill * (0.4 + np.log(each + 1) / np.log(n_max + 1))
     logits = rng.normal(size=(len(labels), classes)).astype(np.float32) + 0.5 * np.log(each).astype(np.float32)
     logits[np.arange(len(labels)), labels] += known[labels] * rng.normal(2, 1, len(labels))
-    masks = settings_groups(settings).masks(each)
+    masks = bounds(settings).masks(each)
     summary = metrics.summarise(
-        logits, labels, train_counts=each, class_names=names, groups=settings_groups(settings), resamples=100
+        logits, labels, train_counts=each, class_names=names, groups=bounds(settings), resamples=100
     )
     run.write_split(
         {
@@ -82,8 +83,7 @@ def write(
     run.write_predictions([f"images/{row:05}.png" for row in range(len(labels))], labels, logits)
     run.write_summary(summary)
     if pictured:
-        chosen = exhibits.choose(labels, logits.argmax(1), logits.max(1), masks)
-        confidences, _ = metrics.scores.confidences_and_losses(logits, logits.argmax(1))
+        confidences, _ = scores.confidences_and_losses(logits, logits.argmax(1))
         chosen = exhibits.choose(labels, logits.argmax(1), confidences, masks)
         rows = sorted({*chosen.pictured, *chosen.mapped})
         centres = np.random.default_rng(data).normal(size=(classes, 16)) * 3
@@ -94,7 +94,7 @@ def write(
     return run
 
 
-def settings_groups(settings: recipe.Recipe) -> counts.Groups:
+def bounds(settings: recipe.Recipe) -> counts.Groups:
     return counts.Groups(many=settings.groups.many, few=settings.groups.few)
 
 

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
-from longtail import recipe
+import standins
+from longtail import recipe, train
 from longtail.rundir import RunDir
 
 # Everything that has state or draws at random: moving average, momentum, every augmentation, M prototypes.
@@ -94,3 +96,14 @@ def _equal(a: Any, b: Any, where: str) -> None:
 
 def json_of(path: Path) -> Any:
     return json.loads(path.read_text())
+
+
+def train_on_folder(root: Path) -> tuple[Path, Path]:
+    """Train a little on an image folder; the finished run and the folder."""
+    data, run = root / "birds", root / "run"
+    standins.write_folder(data, [12, 8, 6], sizes=(30, 80))  # smaller and larger than what they are shrunk to
+    overrides = ["epochs=1", "network.width=4", "batch_size=8", "tensorboard=false", "method.kind=ce"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
+        train.train(recipe.load("own/small", [f"data.path={data}", *overrides]), run, device="cpu")
+    return run, data

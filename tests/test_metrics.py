@@ -56,13 +56,16 @@ def rates(summary, name):
 
 def test_summary_worked_by_hand():
     summary = summarise(LOGITS, LABELS, train_counts=TRAIN_COUNTS, class_names=NAMES)
+    half, both, none = metrics.wilson(1, 2), metrics.wilson(2, 2), metrics.wilson(0, 1)
     assert summary.per_class == (
-        ClassResult("cat", 500, test_count=2, correct=1, predicted=2, recall=1 / 2, precision=1 / 2, f1=1 / 2),
-        ClassResult("lynx", 50, test_count=2, correct=2, predicted=3, recall=1.0, precision=2 / 3, f1=4 / 5),
-        ClassResult("genet", 5, test_count=1, correct=0, predicted=0, recall=0.0, precision=None, f1=0.0),
-        ClassResult("serval", 0, test_count=0, correct=0, predicted=0, recall=None, precision=None, f1=None),
+        ClassResult("cat", 500, 2, 1, 2, 1 / 2, 1 / 2, 1 / 2, recall_interval=half, precision_interval=half),
+        ClassResult("lynx", 50, 2, 2, 3, 1.0, 2 / 3, 4 / 5, both, precision_interval=metrics.wilson(2, 3)),
+        ClassResult(
+            "genet", 5, 1, 0, 0, recall=0.0, precision=None, f1=0.0, recall_interval=none, precision_interval=None
+        ),
+        ClassResult("serval", 0, 0, 0, 0, None, None, f1=None, recall_interval=None, precision_interval=None),
     )
-    whole = {name: value for name, value in summary.to_dict().items() if name != "per_class"}
+    whole = {name: value for name, value in summary.to_dict().items() if name not in ("per_class", "reliability")}
     assert whole == {
         "images": 5,
         "classes": 4,
@@ -71,15 +74,30 @@ def test_summary_worked_by_hand():
         "top5": None,
         "balanced_accuracy": (1 / 2 + 1 + 0) / 3,
         "macro_f1": pytest.approx((1 / 2 + 4 / 5 + 0) / 3),
+        "hmean_recall": 0.0,
+        "gmean_recall": 0.0,
         "many": 1 / 2,
         "medium": 1.0,
         "few": 0.0,
+        "head_tail_gap": 1 / 2,
+        # Of two cats one is drawn and counts twice; nothing else is left to chance.
+        "intervals": {
+            "top1": [2 / 5, 4 / 5],
+            "macro_f1": [pytest.approx((0 + 2 * 2 / (2 + 4)) / 3), pytest.approx((4 / 5 + 1) / 3)],
+            "balanced_accuracy": [pytest.approx(1 / 3), pytest.approx(2 / 3)],
+            "many": [0.0, 1.0],
+            "medium": list(metrics.wilson(2, 2) or ()),
+            "few": list(metrics.wilson(0, 1) or ()),
+        },
         "group_classes": {"many": 1, "medium": 1, "few": 2},
+        "group_measured": {"many": 1, "medium": 1, "few": 1},
         "group_bounds": {"many": 100, "few": 20},
         "worst_class_recall": 0.0,
         "worst_class": "genet",
         "ece": pytest.approx(0.6 - 0.5),
         "nll": pytest.approx((3 * np.log(2) + 2 * np.log(4)) / 5),
+        "temperature": None,
+        "ece_calibrated": None,
     }
 
 
@@ -195,7 +213,7 @@ def test_ranking_and_likelihood_agree_with_scikit_learn(logits, labels):
 
 def assert_same_apart_from_classes(one, other):
     for field in dataclasses.fields(Summary):
-        if field.name != "per_class":
+        if field.name not in ("per_class", "intervals", "reliability"):
             assert getattr(one, field.name) == pytest.approx(getattr(other, field.name)), field.name
 
 
@@ -204,7 +222,7 @@ def test_order_of_images_does_not_matter():
     logits, labels, order = rng.standard_normal((500, 9)), rng.integers(0, 9, 500), rng.permutation(500)
     one, other = summarised(logits, labels), summarised(logits[order], labels[order])
     assert_same_apart_from_classes(one, other)
-    assert one.per_class == other.per_class
+    assert (one.per_class, one.intervals) == (other.per_class, other.intervals)
 
 
 def test_numbering_of_classes_does_not_matter():
@@ -216,6 +234,9 @@ def test_numbering_of_classes_does_not_matter():
     other = summarised(logits[:, order], renamed, train_counts=counts[order], class_names=names[order].tolist())
     assert_same_apart_from_classes(one, other)
     assert other.per_class == tuple(one.per_class[c] for c in order)
+    for name, interval in one.intervals.items():  # chance falls on other classes
+        assert other.intervals[name] == pytest.approx(interval, abs=0.02), name
+    assert [each.images for each in other.reliability["few"]] == [each.images for each in one.reliability["few"]]
 
 
 def test_adding_a_number_to_a_row_does_not_matter():

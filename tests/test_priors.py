@@ -1,6 +1,7 @@
 """Corrections of the class distribution, against values worked by hand and simulated shifts."""
 
 import re
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -109,21 +110,21 @@ def test_float32_and_no_images():
 
 @pytest.mark.parametrize("wrong", [[-0.1, 1.1, 0.0], [0.0, 0.0, 0.0], [np.nan, 1.0, 0.0], [np.inf, 1.0, 0.0]])
 def test_what_is_no_distribution(wrong):
-    for function, assumed, wanted in (
-        (adjust, np.array(wrong), {"wanted": THIRDS}),
-        (adjust, THIRDS, {"wanted": np.array(wrong)}),
-        (estimate, np.array(wrong), {}),
+    bad = np.array(wrong)
+    for name, function in (
+        ("assumed", partial(adjust, assumed=bad, wanted=THIRDS)),
+        ("wanted", partial(adjust, assumed=THIRDS, wanted=bad)),
+        ("assumed", partial(estimate, assumed=bad)),
     ):
-        name = "assumed" if (assumed is not THIRDS) else "wanted"
         with pytest.raises(ValueError, match=re.compile(rf"\A{name} prior is \[[^\n]*\Z")):
-            function(THIRDS[None], assumed=assumed, **wanted)
+            function(THIRDS[None])
 
 
 @pytest.mark.parametrize("wrong", [[-0.5, 1.5], [np.nan, 1.0], [np.inf, 0.0]])
 def test_what_is_no_probability(wrong):
-    for function, wanted in ((adjust, {"wanted": EVEN}), (estimate, {})):
+    for function in (partial(adjust, wanted=EVEN), estimate):
         with pytest.raises(ValueError, match="a probability is negative or no number"):
-            function(np.array([[0.5, 0.5], wrong]), assumed=EVEN, **wanted)
+            function(np.array([[0.5, 0.5], wrong]), assumed=EVEN)
 
 
 def test_a_message_about_many_classes_is_one_short_line():

@@ -3,13 +3,14 @@
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow
@@ -69,6 +70,11 @@ class Tally:
     failed: int = 0
     first: str = ""
 
+    @property
+    def images(self) -> int:
+        """How many answers there were."""
+        return self.predicted + self.failed
+
     def of(self, rows: Iterable[Answer]) -> Iterator[Answer]:
         """Count answers as they pass."""
         for answer in rows:
@@ -110,7 +116,7 @@ def answers(found: Iterable[Predicted], class_names: Sequence[str], *, top: int)
 
 
 @contextmanager
-def writer(out: Path | None, *, top: int, as_json: bool = False) -> Iterator[Writer]:
+def writer(out: Path | None, *, top: int, as_json: bool = False, read: Iterable[str] = ()) -> Iterator[Writer]:
     """A function that writes answers, into a file that is there when all is written, and not before.
 
     - CSV: `path`, `predicted`, `confidence`; `class_2`, `probability_2`, and so on up to `top`; `error`. What is not
@@ -125,7 +131,8 @@ def writer(out: Path | None, *, top: int, as_json: bool = False) -> Iterator[Wri
         out: ends in one of `ENDINGS`; an existing file is replaced. `None`: standard output.
         top: classes to name for an image.
         as_json: write JSON lines, not CSV, to standard output.
-    Raises: ValueError if the file has another ending or cannot be written.
+        read: files from which is read meanwhile, and which therefore must stay.
+    Raises: ValueError if the file has another ending, cannot be written, or is one of those that are read.
     """
     if out is None:
         # Python's own stream translates line breaks, and may know other letters only.
@@ -141,6 +148,8 @@ def writer(out: Path | None, *, top: int, as_json: bool = False) -> Iterator[Wri
         raise ValueError(f"out is {out}, whose ending says how it is written; JSON is for standard output")
     if out.is_dir():
         raise ValueError(f"out is {out}, which is a folder; name a file")
+    if out.exists() and any(os.path.exists(path) and out.samefile(path) for path in read):  # noqa: PTH110 - never raises
+        raise ValueError(f"out is {out}, which is read as well; name another file")
     new = out.with_name(f".{out.name}.new")
     try:
         new.touch()
@@ -160,17 +169,20 @@ def writer(out: Path | None, *, top: int, as_json: bool = False) -> Iterator[Wri
         new.unlink(missing_ok=True)
 
 
-def _csv(file: TextIO, rows: Iterable[Answer], top: int) -> None:
+def _csv(file: io.TextIOBase, rows: Iterable[Answer], top: int) -> None:
     table = csv.writer(file, lineterminator="\n")
+    quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
     more = [f"{what}_{place}" for place in range(2, top + 1) for what in ("class", "probability")]
     for number, answer in enumerate(rows):
         if not number:  # nothing to answer is a mistake, and leaves standard output empty
             table.writerow(["path", "predicted", "confidence", *more, "error"])
         cells = [cell for choice in answer.top for cell in (choice.name, f"{choice.probability:.6g}")]
-        table.writerow([answer.path, *cells, *[""] * (2 * top - len(cells)), answer.error])
+        row = [answer.path, *cells, *[""] * (2 * top - len(cells)), answer.error or ""]
+        # Python quotes only those line breaks that it writes itself, until 3.13.
+        (quoted if any("\r" in cell for cell in row) else table).writerow(row)
 
 
-def _json_lines(file: TextIO, rows: Iterable[Answer]) -> None:
+def _json_lines(file: io.TextIOBase, rows: Iterable[Answer]) -> None:
     for answer in rows:
         file.write(json.dumps(_record(answer), ensure_ascii=False) + "\n")
 

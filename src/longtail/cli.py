@@ -251,7 +251,7 @@ def predict(
     paths: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PATHS]...",
+            metavar="PATHS",
             help="Images, folders, or files that list images. Nothing, or -: names of images on standard input.",
         ),
     ] = None,
@@ -271,6 +271,14 @@ def predict(
             "images), or a file of classes with shares or counts. Default: as the model has it.",
         ),
     ] = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            parser=_path,
+            metavar="<path>",
+            help="Where relative paths in files that list images start. Default: where the file is.",
+        ),
+    ] = None,
     batch: Annotated[int, typer.Option(parser=_at_least(1), metavar="<int>", help="Images at a time.")] = 64,
     workers: Annotated[
         int | None,
@@ -287,24 +295,30 @@ def predict(
     from longtail import predict as prediction
     from longtail.data import queries
 
-    tally, on_screen = answers.Tally(), out is None and sys.stdout.isatty()
-    with _interruptible(), answers.writer(out, top=top, as_json=as_json) as write:
+    if not paths and sys.stdin.isatty():
+        raise ValueError("no image is named; name files or folders, or pipe names of images into this command")
+    given, tally, on_screen = paths or [queries.STANDARD_INPUT], answers.Tally(), out is None and sys.stdout.isatty()
+    with _interruptible():
         model = prediction.load(run, device=machine.runtime(device=device).device)
-        asked = queries.read(paths or [queries.STANDARD_INPUT], lines=sys.stdin.buffer)
-        with console.counting("predicting", shown=not on_screen) as progress:
-            found = prediction.predict(model, asked, batch=batch, workers=workers, progress=progress)
-            shifted = shift.shift(model, found, prior)
-            write(tally.of(answers.answers(shifted.found, model.class_names, top=top)))
+        top = min(top, len(model.class_names))
+        with answers.writer(out, top=top, as_json=as_json, read=given) as write:
+            asked = queries.read(given, lines=sys.stdin.buffer, root=root)
+            with console.counting("predicting", shown=not on_screen) as progress:
+                found = prediction.predict(model, asked, batch=batch, workers=workers, progress=progress)
+                shifted = shift.shift(model, found, prior)
+                write(tally.of(answers.answers(shifted.found, model.class_names, top=top)))
+            if not tally.images:
+                raise ValueError("no image was predicted; none was named")
     if shifted.estimate:
         for line in shift.describe(model, shifted.estimate, images=tally.predicted):
             console.say(line)
         if out:
             shift.write(out.with_suffix(".prior.json"), model.class_names, shifted.estimate.prior)
-    if not tally.predicted:
-        why = f"none of {tally.failed:,} can be predicted: {tally.first}" if tally.failed else "there are none"
-        raise ValueError(f"no image was predicted; {why}")
-    failed = f"; {tally.failed:,} cannot be predicted, the first: {tally.first}" if tally.failed else ""
+            console.say(f"the whole distribution is in {out.with_suffix('.prior.json')}")
     where = f"; rows are in {out}" if out else ""
+    if not tally.predicted:
+        raise ValueError(f"none of {console.number(tally.failed, 'image', 's')} can be predicted: {tally.first}{where}")
+    failed = f"; {tally.failed:,} cannot be predicted, the first: {tally.first}" if tally.failed else ""
     console.say(f"{console.number(tally.predicted, 'image', 's')} predicted{failed}{where}")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -138,22 +139,42 @@ def print_json(content: object) -> None:
 
 @contextmanager
 def counting(words: str, *, shown: bool = True) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar in a terminal, and nothing elsewhere; gives the function that is told how many of how many are done.
+    """A bar in a terminal, and a line from time to time elsewhere, with rate and time left.
+
+    Gives the function that is told how many of how many are done.
 
     Args:
         words: what is being done.
         shown: `False` leaves the terminal to others.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    where = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn())
+    from longtail.progress import SECONDS_BETWEEN_LINES, clock_time
+
+    where, started = Console(stderr=True), time.monotonic()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[pace]}"),
+    )
     # What goes to standard output meanwhile must get there, and not to where the bar is.
     hidden = not (shown and where.is_terminal)
     with Progress(*columns, console=where, transient=True, disable=hidden, redirect_stdout=False) as bar:
-        task = bar.add_task(words, total=None)
-        yield lambda done, of: bar.update(task, completed=done, total=of)
+        task, printed = bar.add_task(words, total=None, pace=""), started
+
+        def tell(done: int, of: int | None) -> None:
+            nonlocal printed
+            now = time.monotonic()
+            rate = done / max(now - started, 1e-9)
+            left = f", {clock_time((of - done) / max(rate, 1e-9))} left" if of is not None else ""
+            bar.update(task, completed=done, total=of, pace=f"{rate:,.0f}/s{left}")
+            if not where.is_terminal and now - printed > SECONDS_BETWEEN_LINES:
+                printed = now
+                say(f"{words}: {done:,}{f'/{of:,}' if of is not None else ''}, {rate:,.0f}/s{left}")
+
+        yield tell
 
 
 def say(text: str) -> None:

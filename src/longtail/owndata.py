@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Int
 
 from longtail import counts, recipe
-from longtail.data import pack, sources, splits
+from longtail.data import crew, pack, sources, splits
+from longtail.data.crew import Progress
 from longtail.data.source import PARTS
 from longtail.data.sources import words
 from longtail.data.sources.columns import GROUPS
@@ -17,6 +18,7 @@ Say = Callable[[str], object]
 Positions = Int[np.ndarray, " images"]
 
 _TEST_SHARE, _VALIDATION_SHARE = 0.2, 0.1
+_MANY = 300  # images; to start processes for fewer takes longer than to decode them
 
 
 def read(data: recipe.Data, *, path: Path | None = None) -> sources.Listing:
@@ -49,32 +51,46 @@ def shrunk_side(data: recipe.Data) -> int | None:
     return round(data.image_size * 8 / 7)
 
 
-def decode(source: sources.Source, data: recipe.Data) -> tuple[sources.Source, Mapping[int, str]]:
+def decode(
+    source: sources.Source, data: recipe.Data, *, progress: Progress | None = None
+) -> tuple[sources.Source, Mapping[int, str]]:
     """Decode all images once, to keep them or at least to know which of them are unreadable.
 
     Args:
         source: as it was read.
         data: settings of own data.
+        progress: is told how many images of how many are done, if it has to be done.
     Returns: the same images, from where they are fastest to get; and positions of unreadable ones, with the reason.
+    Raises: ValueError if they are to be kept and there is no room for them.
     """
+    workers = crew.cores() if len(source.labels) > _MANY else 0
     if data.packed is False:
-        return source, pack.check(source)
-    packed = pack.pack(source, shorter_side=shrunk_side(data), folder=sources.cache_folder() / "packed")
+        return source, pack.check(source, workers=workers, progress=progress)
+    packed = pack.pack(
+        source,
+        shorter_side=shrunk_side(data),
+        folder=sources.cache_folder() / "packed",
+        workers=workers,
+        progress=progress,
+    )
     return packed.source, packed.unreadable
 
 
-def decode_again(source: sources.Source, data: recipe.Data, known: Mapping[int, str]) -> sources.Source:
+def decode_again(
+    source: sources.Source, data: recipe.Data, known: Mapping[int, str], *, progress: Progress | None = None
+) -> sources.Source:
     """The images from where they are fastest to get, when it is known which are unreadable.
 
     Args:
         source: as it was read.
         data: settings of own data.
         known: positions of unreadable images, with the reason.
-    Raises: ValueError if more have become unreadable.
+        progress: is told how many images of how many are done, if it has to be done again.
+    Raises: ValueError if more have become unreadable, or as `decode`.
     """
     if data.packed is False:
         return source
-    packed, unreadable = decode(source, data)
+    packed, unreadable = decode(source, data, progress=progress)
     lost = sorted(unreadable.keys() - known.keys())
     if lost:
         raise ValueError(

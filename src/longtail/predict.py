@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 
 from longtail import evaluate, recipe
 from longtail.counts import Counts
@@ -20,13 +20,15 @@ from longtail.data.crops import centre_crop, shrunk
 from longtail.data.decoding import UnreadableError, decode
 from longtail.data.queries import Queries, Query
 from longtail.data.source import Pixels
-from longtail.mistakes import one_line
+from longtail.mistakes import one_line, shown
 from longtail.networks import ImageClassifier
 from longtail.priors import Prior
+from longtail.recipe.base import Colour
 from longtail.rundir import RunDir
 
 # That go through the network at once where images keep their sizes: some may be photographs.
 _PIXELS = 4_000_000
+_Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -80,21 +82,53 @@ def load(path: Path, *, device: torch.device) -> Model:
     if not run.model.is_file():
         advice = f"; finish the training first: longtail resume {path}" if run.recipe.is_file() else ""
         raise ValueError(f"{path} holds no trained model: {run.model.name} is not there{advice}")
-    written = run.read_json(run.model)
+    written = _read(run)
+    pixels, names = written.preprocessing, written.class_names
+    weights = run.read_weights()
+    return Model(
+        evaluate.trained(run, written.network, written.head, weights, classes=len(names), device=device),
+        names,
+        np.array(written.train_counts, np.int64),
+        None if written.prior is None else np.array(written.prior, np.float64),
+        recipe.Augment(mean=pixels.mean, std=pixels.std),
+        pixels.shrink_shorter_side,
+        pixels.centre_crop,
+        device,
+    )
+
+
+class _Preprocessing(BaseModel):
+    mean: Colour
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    shrink_shorter_side: PositiveInt | None = None  # earlier versions never shrank
+    centre_crop: PositiveInt | None
+
+
+class _Written(BaseModel):
+    """What `model.json` must hold. It holds more, for other programs."""
+
+    network: recipe.Network
+    head: recipe.Head
+    class_names: Annotated[tuple[str, ...], Field(min_length=1)]
+    train_counts: tuple[NonNegativeInt, ...]
+    prior: tuple[_Share, ...] | None = None  # earlier versions did not say
+    preprocessing: _Preprocessing
+
+
+def _read(run: RunDir) -> _Written:
     try:
-        network = TypeAdapter[recipe.Network](recipe.Network).validate_python(written["network"])
-        head = TypeAdapter[recipe.Head](recipe.Head).validate_python(written["head"])
-        pixels, names = written["preprocessing"], tuple(written["class_names"])
-        colours = recipe.Augment.model_validate({"mean": pixels["mean"], "std": pixels["std"]})
-        counts = np.array(written["train_counts"], np.int64)
-        assumed = np.array(written["prior"], np.float64) if "prior" in written else None
-        shrunk_side, size = pixels.get("shrink_shorter_side"), pixels["centre_crop"]
-    except KeyError as error:
-        raise ValueError(f"{run.model} is damaged: {error} is missing") from error
-    except (TypeError, AttributeError, ValidationError) as error:
-        raise ValueError(f"{run.model} is damaged: {one_line(error)}") from error
-    trained = evaluate.trained(run, network, head, run.read_weights(), classes=len(names), device=device)
-    return Model(trained, names, counts, assumed, colours, shrunk_side, size, device)
+        written = _Written.model_validate(run.read_json(run.model))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        what = "is missing" if first["type"] == "missing" else f"is {shown(first['input'])}: {first['msg']}"
+        raise ValueError(f"{run.model} is damaged: {f'{where} ' * bool(where)}{what}") from error
+    for name, each in (("train_counts", written.train_counts), ("prior", written.prior)):
+        if each is not None and len(each) != len(written.class_names):
+            raise ValueError(
+                f"{run.model} is damaged: {name} is for {len(each)} classes, class_names for {len(written.class_names)}"
+            )
+    return written
 
 
 def predict(

@@ -64,8 +64,9 @@ def estimate(
     """Estimate the class distribution of images without labels, by expectation maximisation.
 
     Each round makes the images more likely, towards the one maximum there is. The probabilities must be calibrated:
-    those that are too sure of themselves give a distribution that is too extreme. Of few images, a rare class easily
-    gets no share at all.
+    those that are too sure of themselves give little more than the count of predictions, which is too near to what was
+    assumed; those that are not sure enough give a distribution that is far too extreme. Of few images, a rare class
+    easily gets no share at all, nor does one that the model does not recognise.
 
     Args:
         probabilities: `(N, C)`, rows that sum to 1, at least one. No copy is made of them.

@@ -11,7 +11,7 @@ from rich.text import Text
 from longtail.metrics import Summary
 from longtail.schedules import Clock
 
-_SECONDS_BETWEEN_LINES = 30.0
+SECONDS_BETWEEN_LINES = 30.0
 
 
 class Display:
@@ -59,12 +59,12 @@ class Display:
         now = time.monotonic()
         steps, seconds = clock.step + 1 - self._done, now - self._started
         left = (self._steps - clock.step - 1) * seconds / steps
-        self._pace = f"{images * steps / max(seconds, 1e-9):,.0f} images/s, {_clock_time(left)} left"
+        self._pace = f"{images * steps / max(seconds, 1e-9):,.0f} images/s, {clock_time(left)} left"
         self._loss = f"loss {loss:.3f}"
         self._bar.update(
             self._task, completed=clock.step + 1, description=f"epoch {clock.epoch + 1}/{clock.epochs}", pace=self._pace
         )
-        if now - self._printed > _SECONDS_BETWEEN_LINES:
+        if now - self._printed > SECONDS_BETWEEN_LINES:
             self._line(clock)
 
     def evaluated(self, clock: Clock, summary: Summary) -> None:
@@ -86,7 +86,12 @@ class Display:
             self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _clock_time(seconds: float) -> str:
+def clock_time(seconds: float) -> str:
+    """Hours, minutes and seconds.
+
+    >>> clock_time(3725.4)
+    '1:02:05'
+    """
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}"

@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,8 +40,9 @@ def shift(model: Model, found: Iterator[Predicted], prior: str | None) -> Shifte
             them at once, 8 bytes for each image and class.
         prior: "train": as frequent as among the training images; "uniform": all classes alike; "estimate": as the
             images themselves suggest (see `priors.estimate`); or a file, see `read`. `None` corrects nothing.
+    Returns: the predictions; without an estimate if there is no image to estimate from.
     Raises: ValueError, before anything is predicted, if the run does not say what its probabilities assume, or the
-        file is wrong; and if there is no image to estimate from.
+        file is wrong.
     """
     if prior is None:
         return Shifted(found, None)
@@ -51,16 +52,16 @@ def shift(model: Model, found: Iterator[Predicted], prior: str | None) -> Shifte
             "assume, since it was trained with an earlier version; train it again, or leave --prior out"
         )
     if prior == "estimate":
-        return _estimated(model, [*found], model.assumed)
+        return _estimated([*found], model.assumed)
     wanted = _wanted(model, prior, model.assumed)
     return Shifted(_adjusted(found, model.assumed, wanted), None)
 
 
-def _estimated(model: Model, found: Sequence[Predicted], assumed: Prior) -> Shifted:
-    every = np.concatenate([each.probabilities for each in found]) if found else np.empty((0, len(model.class_names)))
-    if not len(every):
-        reason = next((f"; the first {text}" for each in found for text in each.reasons.values()), "")
-        raise ValueError(f"there is no readable image to estimate a class distribution from{reason}")
+def _estimated(found: Sequence[Predicted], assumed: Prior) -> Shifted:
+    some = [each.probabilities for each in found if len(each.probabilities)]
+    if not some:
+        return Shifted(found, None)
+    every = np.concatenate(some)
     estimate = priors.estimate(every, assumed=assumed)
     return Shifted(_adjusted(found, assumed, estimate.prior), estimate)
 
@@ -76,7 +77,7 @@ def _wanted(model: Model, prior: str, assumed: Prior) -> Prior:
             return counts.priors(model.train_counts)
         case "uniform":
             return counts.priors((assumed > 0).astype(np.int64))
-    wanted = read(Path(prior), model.class_names)
+    wanted = read(Path(prior).expanduser(), model.class_names)
     unseen = np.flatnonzero((wanted > 0) & (assumed == 0)).tolist()
     if unseen:
         raise ValueError(
@@ -98,7 +99,7 @@ def read(file: Path, class_names: Sequence[str]) -> Prior:
     """
     kinds = (*KINDS, ".json")
     if not file.is_file() or file.suffix.lower() not in kinds:
-        fault = "is no such file" if not file.is_file() else f"ends in {file.suffix or 'nothing'}"
+        fault = "is a folder" if file.is_dir() else f"ends in {file.suffix!r}" if file.is_file() else "does not exist"
         raise ValueError(
             f"prior is {str(file)!r}, which {fault}; allowed: {', '.join(WORDS)}, or a file of classes and shares that "
             f"ends in {mistakes.either(kinds)}"
@@ -113,7 +114,7 @@ def read(file: Path, class_names: Sequence[str]) -> Prior:
         if name in shares:
             raise ValueError(f"{file} has class {printed(name)} twice; each must be there once")
         share = _number(text)
-        if not (math.isfinite(share) and share >= 0):
+        if share is None or not (math.isfinite(share) and share >= 0):
             raise ValueError(f"{file}: the share of {printed(name)} is {text!r}; allowed: a number of at least 0")
         shares[name] = share
     missing = [name for name in class_names if name not in shares]
@@ -124,6 +125,7 @@ def read(file: Path, class_names: Sequence[str]) -> Prior:
     given = np.array([shares[name] for name in class_names])
     if not given.any():
         raise ValueError(f"{file} gives 0 to every class; at least one must occur")
+    given /= given.max()  # so that the sum is finite
     return given / given.sum()
 
 
@@ -135,13 +137,17 @@ def write(file: Path, class_names: Sequence[str], prior: Prior) -> None:
 
 def _from_json(file: Path) -> list[tuple[str, str]]:
     try:
-        content = json.loads(file.read_bytes(), object_pairs_hook=list)
-        return [(name, value if isinstance(value, str) else json.dumps(value)) for name, value in content]
-    except (ValueError, TypeError, RecursionError) as error:
+        content = json.loads(file.read_bytes(), object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} is not JSON: {mistakes.one_line(error)}") from error
+    if not isinstance(content, _Pairs):
         example = '{"cat": 0.9, "dog": 0.1}'
-        raise ValueError(
-            f"{file} does not map classes to shares, as in {example}: {mistakes.one_line(error)}"
-        ) from error
+        raise ValueError(f"{file} does not map classes to shares, as in {example}")
+    return [(name, value if isinstance(value, str) else mistakes.shown(value)) for name, value in content]
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object of JSON with all its names: a dictionary would forget those that are there twice."""
 
 
 def _from_table(file: Path) -> list[tuple[str, str]]:
@@ -152,20 +158,19 @@ def _from_table(file: Path) -> list[tuple[str, str]]:
         )
     classes, shares = (table.column(name).to_pylist() for name in table.names)
     # The first line is no row if it names the columns.
-    first = [table.names] if math.isfinite(_number(table.names[1])) else []
+    first = [table.names] if _number(table.names[1]) is not None else []
     return [*first, *((name or "", share or "") for name, share in zip(classes, shares, strict=True))]
 
 
-def _number(text: str) -> float:
-    """The number that a text is; not a number otherwise."""
+def _number(text: str) -> float | None:
     try:
         return float(text)
     except ValueError:
-        return math.nan
+        return None
 
 
 def describe(model: Model, estimate: Estimate, *, images: int) -> tuple[str, ...]:
-    """What was estimated, in lines: the classes whose shares change most, and those that seem not to occur.
+    """What was estimated, in lines: what changes most, which classes seem not to occur, and how far to trust it.
 
     Args:
         model: that predicted.
@@ -179,10 +184,19 @@ def describe(model: Model, estimate: Estimate, *, images: int) -> tuple[str, ...
     lines = [f"class distribution estimated from {count(images, 'image')}; largest changes: {', '.join(changed)}"]
     absent = np.flatnonzero((estimate.prior * images < 0.5) & (assumed > 0)).tolist()
     if absent:
+        verbs = ("seems", "is") if len(absent) == 1 else ("seem", "are")
         lines.append(
-            f"{count(len(absent), 'class')} seem not to occur, and are hardly predicted any more: "
+            f"{count(len(absent), 'class')} {verbs[0]} not to occur, and {verbs[1]} hardly predicted any more: "
             f"{few([model.class_names[c] for c in absent])}"
         )
     if estimate.gap > 1e-6:
-        lines.append(f"the estimate was still changing after {estimate.rounds:,} rounds")
+        lines.append(
+            f"the estimate was still changing after {estimate.rounds:,} rounds: the model hardly tells some of the "
+            "classes apart"
+        )
+    lines.append(
+        "the estimate is as good as the model's probabilities (see ECE in its results): a model that is too sure of "
+        "itself changes shares too little, one that is not sure enough far too much, and what it never recognises is "
+        "not found"
+    )
     return tuple(lines)

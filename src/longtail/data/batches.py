@@ -213,7 +213,7 @@ def _decode(
             for b, (key, i) in enumerate(zip(keys, indices[images], strict=True)):
                 image, rng = source.image(int(i)), np.random.default_rng(key)
                 for view in shown[:, b]:
-                    view.copy_(channels_first(random_crop(image, size, area, rng)))
+                    view.copy_(random_crop(image, size, area, rng))
         else:
             shown = stack(source, indices[images], size=size).expand(stream.views, -1, -1, -1, -1)
         batches.append(Batch(shown, torch.from_numpy(plan.labels[images])))

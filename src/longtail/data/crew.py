@@ -12,6 +12,7 @@ from longtail.data.source import Source
 
 Result = TypeVar("Result")
 Work = Callable[[Source, range], Result]
+Progress = Callable[[int, int], None]  # is told how many images of how many are done
 
 
 class _Member(NamedTuple):

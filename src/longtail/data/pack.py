@@ -1,16 +1,41 @@
-"""TEMPORARY stand-in by ENGINE, not committed, until DECODING's is there: overwrite it."""
+"""Packs: all images of a source decoded and shrunk once, in one file from which any of them is there at once."""
 
-from collections.abc import Callable, Mapping
+import errno
+import hashlib
+import json
+import os
+import shutil
+import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
-from longtail.data.decoding import UnreadableError
-from longtail.data.source import Pixels, Source
+import numpy as np
+from filelock import FileLock
+from jaxtyping import Int
+
+from longtail.data import crew
+from longtail.data.crew import Progress
+from longtail.data.crops import shrunk
+from longtail.data.decoding import UnreadableError, size_of
+from longtail.data.source import Pixels, Source, fingerprint
+
+_VERSION = 1  # of what is in the files, and of how images are decoded and shrunk
+_PIXELS, _SIZES, _ABOUT = "pixels.bin", "sizes.npy", "about.json"
+_LOOKED_AT = 1000  # headers from which the room is estimated
+_AT_ONCE = 8 * 2**20  # bytes of pixels that a process hands over
 
 
 @dataclass(frozen=True)
 class Pack:
-    """Stand-in."""
+    """A source whose images are decoded.
+
+    Args:
+        source: the same images, ready; small to hand to other processes, which open the file themselves.
+        unreadable: positions of images that cannot be decoded, with the reason.
+    """
 
     source: Source
     unreadable: Mapping[int, str]
@@ -22,20 +47,209 @@ def pack(
     shorter_side: int | None,
     folder: Path,
     workers: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Pack:
-    """Stand-in."""
-    return Pack(replace(source), check(source))
+    """Decode all images, unless it was done before, and keep them in a file.
+
+    The same images are found again by their names, labels, and the size and time of each file. What another process
+    packs is waited for. Whatever was interrupted or damaged is made again.
+
+    Args:
+        source: whose images are files, or bytes that files would hold.
+        shorter_side: in pixels, to which larger images are shrunk; `None`: they stay as they are.
+        folder: where packs are kept; it is made if need be.
+        workers: processes that decode; 0: this one.
+        progress: is told how many images of how many are done.
+    Raises: ValueError if there is no room, or nothing may be written there.
+    """
+    place = folder / _key(source, shorter_side)
+    if (found := _load(place, source)) and not _mended(source, found.unreadable):
+        return found
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{place}.lock"):
+            if (found := _load(place, source)) and not _mended(source, found.unreadable):
+                return found  # another process was quicker
+            _write(place, source, shorter_side, workers, progress)
+    except OSError as error:
+        wrong = "is full" if error.errno == errno.ENOSPC else f"cannot be written to: {error.strerror}"
+        raise ValueError(f"{folder}, where decoded images are kept, {wrong}; {_ADVICE}") from error
+    found = _load(place, source)
+    assert found
+    return found
 
 
-def check(
-    source: Source, *, workers: int = 0, progress: Callable[[int, int], None] | None = None
-) -> Mapping[int, str]:
-    """Stand-in."""
-    bad = {}
+_ADVICE = "let XDG_CACHE_HOME name a folder elsewhere, or decode images anew each time with --set data.packed=false"
+
+
+def check(source: Source, *, workers: int = 0, progress: Progress | None = None) -> Mapping[int, str]:
+    """Decode all images only to see which of them cannot be.
+
+    Args:
+        source: the images.
+        workers: processes that decode; 0: this one.
+        progress: is told how many images of how many are done.
+    Returns: positions of unreadable images, with the reason.
+
+    >>> check(Source(np.array([0]), ("cat",), lambda i: np.zeros((8, 8, 3), np.uint8), ["1.png"]))
+    {}
+    """
+    unreadable = dict[int, str]()
+    for chunk, reasons in crew.over(source, _reasons, workers=workers):
+        unreadable.update(reasons)
+        if progress:
+            progress(chunk.stop, len(source.labels))
+    return unreadable
+
+
+def _reasons(source: Source, chunk: range) -> dict[int, str]:
+    return {i: image for i in chunk if isinstance(image := _image(source, i), str)}
+
+
+def _image(source: Source, index: int) -> Pixels | str:
+    """An image, or the reason why it cannot be read."""
+    try:
+        return source.image(index)
+    except UnreadableError as error:
+        return error.reason
+
+
+def _images(shorter_side: int | None, source: Source, chunk: range) -> list[Pixels | str]:
+    images = (_image(source, i) for i in chunk)
+    return [image if isinstance(image, str) else shrunk(image, shorter_side) for image in images]
+
+
+def _key(source: Source, shorter_side: int | None) -> str:
+    """A digest of all that decides what is in a pack."""
+    assert source.encoded
+    digest = hashlib.sha256(f"{_VERSION} {shorter_side} {fingerprint(source)}".encode())
     for i in range(len(source.labels)):
+        encoded = source.encoded(i)
+        if isinstance(encoded, bytes):
+            digest.update(hashlib.sha256(encoded).digest())
+            continue
         try:
-            source.image(i)
-        except UnreadableError as error:
-            bad[i] = error.reason
-    return bad
+            status = encoded.stat()
+        except (OSError, ValueError):  # it is not there, or its name is none
+            digest.update(b"nothing")
+        else:
+            known = f"{encoded.absolute()}\0{status.st_size} {status.st_mtime_ns} {stat.S_IFMT(status.st_mode)}"
+            digest.update(os.fsencode(known))
+    return digest.hexdigest()[:24]
+
+
+def _write(place: Path, source: Source, shorter_side: int | None, workers: int, progress: Progress | None) -> None:
+    """Make a pack beside its place and then move it there."""
+    each, images = _bytes_each(source, shorter_side), len(source.labels)
+    need, free = round(each * images * 1.02), shutil.disk_usage(place.parent).free
+    if need > free:
+        raise ValueError(
+            f"decoded images need about {_gigabytes(need)} in {place.parent}, which has {_gigabytes(free)} left; "
+            f"{_ADVICE}"
+        )
+    unfinished = place.with_suffix(".part")
+    for left in (unfinished, place):  # by an interruption, or damaged
+        shutil.rmtree(left, ignore_errors=True)
+    unfinished.mkdir()
+    try:
+        sizes, unreadable = np.zeros((images, 2), np.int32), dict[int, str]()
+        chunk = int(np.clip(_AT_ONCE // max(each, 1), 1, 64))
+        with (unfinished / _PIXELS).open("wb") as file:
+            for done, some in crew.over(source, partial(_images, shorter_side), workers=workers, chunk=chunk):
+                for i, image in zip(done, some, strict=True):
+                    if isinstance(image, str):
+                        unreadable[i] = image
+                    else:
+                        sizes[i] = image.shape[:2]
+                        file.write(np.ascontiguousarray(image).data)
+                if progress:
+                    progress(done.stop, images)
+            _flush(file)
+        np.save(unfinished / _SIZES, sizes)
+        about = {"sizes": _digest(unfinished / _SIZES), "unreadable": unreadable}
+        with (unfinished / _ABOUT).open("w", encoding="utf-8") as file:
+            json.dump(about, file)
+            _flush(file)
+        unfinished.rename(place)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def _flush(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())  # or a power cut may leave a file of the right length with nothing in it
+
+
+def _bytes_each(source: Source, shorter_side: int | None) -> float:
+    """About how many bytes an image takes, by the headers of some."""
+    assert source.encoded
+    looked_at = np.unique(np.linspace(0, len(source.labels) - 1, _LOOKED_AT).astype(np.int64)).tolist()
+    return float(
+        np.mean([_bytes(size, shorter_side) for i in looked_at if (size := size_of(source.encoded(i)))] or [0])
+    )
+
+
+def _bytes(size: tuple[int, int], shorter_side: int | None) -> float:
+    scale = min(1.0, (shorter_side or np.inf) / min(size))
+    return 3 * size[0] * size[1] * scale**2
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
+
+
+def _load(place: Path, source: Source) -> Pack | None:
+    """A pack that was made before; `None` if there is none that is whole."""
+    try:
+        about = json.loads((place / _ABOUT).read_text(encoding="utf-8"))
+        unreadable = {int(position): str(reason) for position, reason in about["unreadable"].items()}
+        packed = _Packed(place, unreadable, source.ids)
+        if about["sizes"] != _digest(place / _SIZES) or not packed.is_whole(len(source.labels)):
+            return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return Pack(replace(source, image=packed), unreadable)
+
+
+def _mended(source: Source, unreadable: Mapping[int, str]) -> bool:
+    """Whether an image can be read by now, since this user may, or since a disk is there again."""
+    return any(not isinstance(_image(source, i), str) for i in unreadable)
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+class _Packed:
+    """Images of a pack. Other processes get the names of its files, and open them when they need an image."""
+
+    def __init__(self, place: Path, unreadable: Mapping[int, str], ids: Any) -> None:
+        self.place, self.unreadable, self.ids = place, unreadable, ids
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in ("_pixels", "_sizes", "_starts")}
+
+    def __call__(self, index: int) -> Pixels:
+        if index in self.unreadable:
+            raise UnreadableError(self.ids[index], self.unreadable[index])
+        height, width = self._sizes[index].tolist()
+        start = int(self._starts[index])
+        return self._pixels[start : start + 3 * height * width].reshape(height, width, 3)
+
+    def is_whole(self, images: int) -> bool:
+        size = (self.place / _PIXELS).stat().st_size
+        return self._sizes.shape == (images, 2) and size == int(self._starts[-1])
+
+    @cached_property
+    def _sizes(self) -> Int[np.ndarray, "images 2"]:
+        return np.load(self.place / _SIZES, allow_pickle=False)
+
+    @cached_property
+    def _starts(self) -> Int[np.ndarray, " one_more"]:
+        return np.concatenate([[0], np.cumsum(3 * self._sizes.astype(np.int64).prod(1))])
+
+    @cached_property
+    def _pixels(self) -> np.ndarray:
+        # A plain array: slicing a memmap takes ten times as long.
+        return np.asarray(np.memmap(self.place / _PIXELS, np.uint8, mode="r"))

@@ -41,7 +41,7 @@ class Queries:
         return self.each
 
 
-def read(paths: Iterable[str], *, lines: Iterable[bytes] = ()) -> Queries:
+def read(paths: Iterable[str], *, lines: Iterable[bytes] = (), root: Path | None = None) -> Queries:
     r"""Tell which images are asked about. What lists images is read at once; no image is opened.
 
     Args:
@@ -49,20 +49,21 @@ def read(paths: Iterable[str], *, lines: Iterable[bytes] = ()) -> Queries:
             (see `sources.read`; labels are not needed), of which all rows are taken; "-", for `lines`; or an image,
             whether it exists or not.
         lines: names of image files, one a line. They are read one by one as the images are, however many there are.
+        root: where relative paths in files that list images start; `None`: where the file is.
     Raises: ValueError if a path is empty, or a folder or a list holds no images or is damaged; FileNotFoundError if
         there is no such list.
 
     >>> [query.name for query in read(["a.png", "-"], lines=[b"b.png\n"])]
     ['a.png', 'b.png']
     """
-    parts = [_part(path, lines) for path in paths]
+    parts = [_part(path, lines, root) for path in paths]
     numbers = [part.total for part in parts if part.total is not None]
     return Queries(
         chain.from_iterable(part.each for part in parts), sum(numbers) if len(numbers) == len(parts) else None
     )
 
 
-def _part(path: str, lines: Iterable[bytes]) -> Queries:
+def _part(path: str, lines: Iterable[bytes], root: Path | None) -> Queries:
     """What one path stands for."""
     if not path:
         raise ValueError("the path of an image is empty; name a file or a folder")
@@ -71,9 +72,16 @@ def _part(path: str, lines: Iterable[bytes]) -> Queries:
         return Queries((_file(os.fsdecode(name)) for name in names if name), None)
     folder = os.path.isdir(path)  # noqa: PTH112 - no name makes it raise
     if folder or Path(path).suffix.lower() in LISTINGS:
-        images = unlabelled(Path(path))
+        images = _images(Path(path), root)
         return Queries(_listed(images, by_file=folder), len(images.ids))
     return Queries(iter([_file(path)]), 1)
+
+
+def _images(path: Path, root: Path | None) -> Images:
+    try:
+        return unlabelled(path, root=root)
+    except ValueError as error:  # which speaks of the settings of a training
+        raise ValueError(str(error).replace("data.root", "--root")) from error
 
 
 def _listed(images: Images, *, by_file: bool) -> Iterator[Query]:

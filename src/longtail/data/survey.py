@@ -1,6 +1,6 @@
 """Surveys: every image of a source decoded once, and the little that is kept of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,10 +9,9 @@ from jaxtyping import Int
 
 from longtail.data import alike, crew
 from longtail.data.alike import Thumbnails
+from longtail.data.crew import Progress
 from longtail.data.decoding import UnreadableError, examine
 from longtail.data.source import Source
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Square:
-    """A confusion matrix in words: names of its columns and rows, and for each cell its share of the row and how it is said."""
+    """A confusion matrix: names of its columns and rows; of each cell its share of the row, and that in words."""
 
     across: tuple[str, ...]
     down: tuple[str, ...]
@@ -87,10 +87,20 @@ def look(run: Run, row: int) -> Look:
         pictures.data_url(file) if file else None,
         names[run.labels[row]],
         names[run.predicted[row]],
-        # Not 100 %, of which no network can be sure.
-        f"{sure:.0f} %" if 1 <= sure < 99.5 else f"{min(sure, 99.99):.2g} %" if sure < 1 else f"{min(sure, 99.99):.2f} %",
+        confidence(sure),
         run.ids[row],
     )
+
+
+def confidence(percent: float) -> str:
+    """A probability in words; never 100 %, of which no network can be sure.
+
+    >>> confidence(0.123), confidence(45.6), confidence(99.8), confidence(100.0)
+    ('0.1 %', '46 %', '99.80 %', '99.99 %')
+    """
+    if percent < 1:
+        return f"{percent:.1f} %"
+    return f"{percent:.0f} %" if percent < 99.5 else f"{min(percent, 99.99):.2f} %"
 
 
 def groups(run: Run) -> Square:
