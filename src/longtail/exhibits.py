@@ -107,7 +107,7 @@ def choose(
     )
 
 
-def _pairs(labels: Classes, predicted: Classes, falling: Rows, wrong: Rows) -> tuple[Pair, ...]:
+def _pairs(labels: Classes, predicted: Classes, falling: Rows, wrong: Int[np.ndarray, " wrong"]) -> tuple[Pair, ...]:
     """The most frequent pairs among wrong rows; of equally frequent ones those that are more of their class."""
     each = np.bincount(labels)
     pairs, where, images = np.unique(
