@@ -114,4 +114,4 @@ def _finding(finding: "Finding", source: Source) -> dict[str, Any]:
 
 
 def _picture(source: Source, position: int) -> str:
-    return page.data_url(pictures.small(source.image(position), 144))
+    return pictures.data_url(pictures.small(source.image(position), 144))

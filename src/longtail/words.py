@@ -4,19 +4,19 @@ DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 
 def percent(fraction: float | None, digits: int = 1) -> str:
-    r"""A share; a dash for none.
+    """A share; a dash for none.
 
     >>> percent(0.868), percent(None)
-    ('86.8 %', '\N{EN DASH}')
+    ('86.8 %', '–')
     """
     return DASH if fraction is None else f"{100 * fraction:.{digits}f} %"
 
 
 def points(difference: float) -> str:
-    r"""A difference of shares, in percentage points, with its sign.
+    """A difference of shares, in percentage points, with its sign.
 
     >>> points(0.0123), points(-0.5), points(0.0)
-    ('+1.2', '\N{MINUS SIGN}50.0', '0.0')
+    ('+1.2', '−50.0', '0.0')
     """
     rounded = round(100 * difference, 1)
     return f"{'+' if rounded > 0 else MINUS if rounded < 0 else ''}{abs(rounded):.1f}"

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import time
 
 import pytest
 from playwright.sync_api import sync_playwright
@@ -33,7 +32,7 @@ def browser():
 @pytest.fixture
 def visit(browser):
     """Opens a file; whatever the page complains about, or asks a network for, fails the test."""
-    contexts, complaints = [], []
+    contexts, complaints, asked = [], [], []
 
     def visit(path, *, width=1100, scheme="light"):
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
@@ -53,6 +52,7 @@ def visit(browser):
     for context in contexts:
         context.close()
     assert complaints == []
+    assert {address[:5] for address in asked} <= {"file:", "data:"}
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_classes_are_found_and_turned_over(pages, visit):
     page.locator("#after").click()
     assert page.locator("#found").inner_text() == "26 to 50 of 8,142"
     page.locator("#find").fill("CLASS 814")
-    assert sorted(column(page, 1)) == ["class 0814", "class 8140", "class 8141"]
+    assert sorted(column(page, 1)) == ["class 8140", "class 8141"]
     assert page.locator("#after").is_hidden()
 
 
@@ -215,8 +215,9 @@ def test_dark_mode_holds(pages, visit):
 def test_words_can_be_read(pages, visit, scheme):
     page = visit(pages["10"], scheme=scheme)
     ratio = """selector => {
-      const light = text => { const [r, g, b] = text.match(/[0-9.]+/g).map(Number).map(v => { v /= 255;
-        return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4 }); return 0.2126 * r + 0.7152 * g + 0.0722 * b };
+      const linear = v => v <= 0.04 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+      const light = text => text.match(/[0-9.]+/g).slice(0, 3).map(v => linear(v / 255))
+        .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
       const a = light(getComputedStyle(document.querySelector(selector)).color);
       const b = light(getComputedStyle(document.body).backgroundColor);
       return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) }"""
@@ -276,9 +277,3 @@ def test_parts_are_reached_by_tab_and_named(pages, visit):
             )
         )
     assert {"theme", "A", "classes", "find", "BUTTON", "stops"} <= reached
-
-
-def test_a_page_opens_as_fast_as_it_is_small(pages, visit):
-    began = time.monotonic()
-    visit(pages["10"])
-    assert time.monotonic() - began < 10

@@ -91,8 +91,9 @@ def test_interval_of_a_difference_holds_the_truth():
     labels, weight = np.repeat(np.arange(5), 40), np.full(5, 1 / 5)
     for _ in range(400):
         gained = rng.choice([-1.0, 0.0, 1.0], 200, p=[0.1, 0.7, 0.2])
-        low, high = comparison.weighted(gained, labels, weight).interval
-        hits += low <= 0.1 <= high
+        interval = comparison.weighted(gained, labels, weight).interval
+        assert interval
+        hits += interval[0] <= 0.1 <= interval[1]
     assert 0.92 < hits / 400 < 0.98
 
 
@@ -228,6 +229,7 @@ def test_groups_say_where_wrong_answers_go(read):
 
 def test_matrix_is_the_confusion_matrix(read):
     square = looks.matrix(read)
+    assert square
     assert square.down == tuple(f"class {c:04}" for c in range(10))
     diagonal = [int(square.rows[c][c][1].split()[0]) for c in range(10)]
     assert diagonal == [each.correct for each in read.summary.per_class]
@@ -236,7 +238,7 @@ def test_matrix_is_the_confusion_matrix(read):
 def test_looks_have_pictures_where_the_run_kept_some(read):
     found = looks.mistakes(read)
     assert found
-    assert all(look.picture.startswith("data:image/webp;base64,") for look in found)
+    assert all((look.picture or "").startswith("data:image/webp;base64,") for look in found)
     row = read.shown.mistakes[0]
     assert found[0].name == read.ids[row]
     assert found[0].said == f"class {read.labels[row]:04}, taken for class {read.predicted[row]:04}"
@@ -252,7 +254,7 @@ def test_diagram_by_hand(read):
     (diagram,) = reliability.diagrams(summary, key="x")
     assert (diagram.key, diagram.gap) == ("x-all", "25.0 %")
     assert diagram.marks == "M750.0 500.0h0"
-    low, high = wilson(2, 4)
+    low, high = wilson(2, 4) or (0, 0)
     assert diagram.stops == [
         (750, f"4 images\nconfidence 75.0 %\nright 50.0 % ({100 * low:.1f} to {100 * high:.1f} %)")
     ]
@@ -300,7 +302,7 @@ def test_features_that_are_all_alike_still_make_a_map(read):
 def test_protocol_in_words(read):
     assert background.protocol(read) == (
         "Last epoch of 20, one seed (0), test split of 100 images. "
-        "Trained on 1,350 images of 10 classes, 500 to 5 a class."
+        "Trained on 1,236 images of 10 classes, 500 to 5 a class."
     )
 
 

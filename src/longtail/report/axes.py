@@ -62,9 +62,9 @@ class Log:
         low, high: counts at its ends; `1 <= low < high`.
         zero: whether there is a 0.
 
-    >>> axis = Log(1, 100, zero=False)
-    >>> axis.place(10), [tick.label for tick in axis.ticks()]
-    (500.0, ['1', '10', '100'])
+    >>> axis = Log(1, 1000, zero=False)
+    >>> round(axis.place(100)), [tick.label for tick in axis.ticks()]
+    (667, ['1', '10', '100', '1,000'])
     """
 
     low: float

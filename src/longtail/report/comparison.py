@@ -97,8 +97,9 @@ def weighted(
         weight: `(C,)`, 0 for a class without images.
     Source: the standard error of a stratified sample, as in Cochran 1977, Sampling Techniques, sec. 5.6.
 
-    >>> weighted(np.array([1.0, 0.0, 0.0, 0.0]), np.array([0, 0, 1, 1]), np.array([0.5, 0.5]))
-    Difference(value=0.25, interval=(-0.239990996135135, 0.739990996135135))
+    >>> found = weighted(np.array([1.0, 0.0, 0.0, 0.0]), np.array([0, 0, 1, 1]), np.array([0.5, 0.5]))
+    >>> found.value, [round(bound, 2) for bound in found.interval], found.clear
+    (0.25, [-0.24, 0.74], False)
     """
     classes = len(weight)
     each = np.bincount(labels, minlength=classes)

@@ -59,8 +59,18 @@ def diagrams(summary: Summary, *, key: str) -> list[Diagram]:
             )
             stops.append((round(middle, 1), "\n".join(said)))
         name = "All images" if group == "all" else group.capitalize()
-        parts = ("".join(part) for part in (bars, whiskers, marks, images))
-        found.append(Diagram(f"{key}-{group}", name, words.percent(gap), *parts, stops))
+        found.append(
+            Diagram(
+                key=f"{key}-{group}",
+                title=name,
+                gap=words.percent(gap),
+                bars="".join(bars),
+                whiskers="".join(whiskers),
+                marks="".join(marks),
+                images="".join(images),
+                stops=stops,
+            )
+        )
     return found
 
 
