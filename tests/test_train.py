@@ -75,6 +75,8 @@ def test_a_run_folder_holds_all_that_was_promised(finished):
         "model.json",
         "predictions.parquet",
         "summary.json",
+        "gallery.parquet",
+        "report.html",
     }
     torch.load(finished / "last.ckpt", weights_only=True)
     split, model = runs.json_of(finished / "split.json"), runs.json_of(finished / "model.json")

@@ -1,14 +1,9 @@
 """The page of an audit: what it found as one HTML file that needs no network."""
 
-import base64
-import io
 import math
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
-
-import longtail
+from longtail import page, pictures
 from longtail.data.source import Source
 from longtail.data.sources.words import printed
 
@@ -33,7 +28,7 @@ def render(preview: "Preview", *, command: str) -> str:
     training = None
     if preview.advice and preview.cost:
         training = {"cost": preview.cost.in_words(), "reasons": preview.advice.reasons, "command": command}
-    return _page(
+    return page.render(
         "audit.html",
         title=f"Audit of {printed(str(preview.path))}",
         subtitle=preview.understood[0],
@@ -43,17 +38,6 @@ def render(preview: "Preview", *, command: str) -> str:
         findings=[_finding(each, source) for each in audit.findings],
         training=training,
     )
-
-
-def _page(section: str, **content: Any) -> str:
-    environment = Environment(
-        loader=PackageLoader("longtail"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html").render(section=section, version=longtail.__version__, **content)
 
 
 def _figures(audit: "Audit") -> list[tuple[str, str]]:
@@ -130,9 +114,4 @@ def _finding(finding: "Finding", source: Source) -> dict[str, Any]:
 
 
 def _picture(source: Source, position: int) -> str:
-    """A small copy of an image as a data URL."""
-    image = Image.fromarray(source.image(position))
-    image.thumbnail((144, 144))
-    file = io.BytesIO()
-    image.save(file, "WEBP", quality=75)
-    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+    return pictures.data_url(pictures.small(source.image(position), 144))

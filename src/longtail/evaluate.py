@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from longtail import build, card, metrics, processes, recipe, tasks
+from longtail import build, card, exhibits, gallery, metrics, processes, recipe, tasks
 from longtail.data import augment, batches
-from longtail.metrics import Summary
+from longtail.metrics import Summary, scores
 from longtail.networks import ImageClassifier
 from longtail.rundir import RunDir
 from longtail.tasks import Measured, Task
@@ -198,6 +198,25 @@ def save(
     run.write_summary(summary, split=split)
 
 
+def show(
+    run: RunDir,
+    task: Task,
+    settings: recipe.Recipe,
+    classifier: ImageClassifier,
+    logits: Float[np.ndarray, "images classes"],
+    *,
+    device: torch.device,
+    split: str | None = None,
+) -> None:
+    """Write pictures and features of some images into the run folder, for whoever reports on it without the data."""
+    labels, confidences = task.measured.labels[task.shown], scores.confidences_and_losses(logits, logits.argmax(1))[0]
+    chosen = exhibits.choose(labels, logits.argmax(1), confidences, build.groups(settings).masks(task.counts))
+    rows = sorted({*chosen.pictured, *chosen.mapped})
+    shown = images(replace(task, shown=task.shown[rows]), settings, device)
+    kept = gallery.make(classifier, shown(), rows, large=chosen.pictured, settings=settings.augment, device=device)
+    run.write_gallery(kept, split=split)
+
+
 def trained(
     run: RunDir,
     network: recipe.Network,
@@ -248,6 +267,8 @@ def evaluate(
     shown = images(task, settings, device)
     logits = predict(network, shown(), settings.augment, device=device).cpu().numpy()
     summary = summarise(task, settings, logits, temperature=run.read_json(run.model).get("temperature"))
-    save(run, task, logits, summary, split=None if task.split == run.measured() else task.split)
+    other = None if task.split == run.measured() else task.split
+    save(run, task, logits, summary, split=other)
+    show(run, task, settings, network, logits, device=device, split=other)
     run.write_card(card.render(run))
     return summary

@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from longtail.exhibits import Gallery
 from longtail.metrics import Summary
 
 
@@ -137,6 +138,14 @@ class RunDir:
     def write_card(self, text: str) -> None:
         """Write the model card."""
         _replace(self.card, lambda file: file.write_text(text, encoding="utf-8"))
+
+    def gallery(self, split: str | None = None) -> Path:
+        """Pictures and features of some images of the run's own split (`None`), or of another."""
+        return self.path / (f"gallery-{split}.parquet" if split else "gallery.parquet")
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
 
     def write_recipe(self, text: str) -> None:
         """Write the recipe: from now on the folder holds a run."""
@@ -261,6 +270,41 @@ class RunDir:
         values = logits.flatten().to_numpy()
         return Predictions(table["id"].to_pylist(), labels, predicted, values.reshape(len(labels), -1))
 
+    def write_gallery(self, gallery: Gallery, *, split: str | None = None) -> None:
+        """Write one row per image: the `row` of its prediction, a small `picture`, and its `features`."""
+        values = pyarrow.array(np.ascontiguousarray(gallery.features).ravel(), pyarrow.float16())
+        table = pyarrow.table(
+            {
+                "row": pyarrow.array(gallery.rows, pyarrow.int64()),
+                "picture": pyarrow.array(gallery.pictures, pyarrow.binary()),
+                "features": pyarrow.FixedSizeListArray.from_arrays(values, gallery.features.shape[1]),
+            }
+        )
+        _replace(self.gallery(split), lambda file: pyarrow.parquet.write_table(table, file))
+
+    def read_gallery(self, *, split: str | None = None) -> Gallery | None:
+        """Read pictures and features; `None` for a run that kept none.
+
+        Raises: ValueError if the file is damaged.
+        """
+        if not self.gallery(split).exists():
+            return None
+        table = _read_table(self.gallery(split))
+        rows = table["row"].to_pylist()
+        features = table["features"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return Gallery(rows, table["picture"].to_pylist(), features.reshape(len(rows), -1))
+
+    def read_quarantine(self) -> list[tuple[str, str, str]]:
+        """Name, class and reason of each image of own data that cannot be read."""
+        if not self.quarantine.exists():
+            return []
+        with self.quarantine.open(encoding="utf-8", newline="") as text:
+            return [(row[0], row[1], row[2]) for row in csv.reader(text)][1:]
+
+    def write_report(self, page: str) -> None:
+        """Write the page about the run."""
+        _replace(self.report, lambda file: file.write_text(page, encoding="utf-8"))
+
     def write_summary(self, summary: Summary, *, split: str | None = None) -> None:
         """Write the results."""
         self.write_json(self.summary(split), summary.to_dict())
@@ -308,6 +352,15 @@ def unused(path: Path) -> Path:
     """
     numbered = (path if n == 1 else path.with_name(f"{path.name}-{n}") for n in count(1))
     return next(each for each in numbered if not each.exists())
+
+
+def _read_table(file: Path) -> pyarrow.Table:
+    try:
+        return pyarrow.parquet.read_table(file)
+    except FileNotFoundError as error:
+        raise ValueError(f"{file} is not there; has the run finished?") from error
+    except pyarrow.ArrowException as error:
+        raise ValueError(f"{file} is damaged: {error}") from error
 
 
 def _write_csv(file: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

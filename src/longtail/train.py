@@ -27,10 +27,12 @@ from longtail import (
     evaluate,
     machine,
     methods,
+    mistakes,
     owndata,
     processes,
     progress,
     recipe,
+    report,
     tasks,
 )
 from longtail.counts import Counts
@@ -177,7 +179,16 @@ def _launch(fabric: Fabric, settings: Recipe, task: Task, run: RunDir, console: 
         sys.exit(0)  # only the first process goes back to the caller, who speaks to the user
     if summary is None:
         raise KeyboardInterrupt
+    _report(run, console)
     return summary
+
+
+def _report(run: RunDir, console: Console) -> None:
+    """Write the page about a finished run. Whatever goes wrong with it, the run is there."""
+    try:
+        run.write_report(report.page([run.path]))
+    except Exception as error:  # noqa: BLE001  (libraries that draw maps and pictures raise what they like)
+        _say(console, f"{run.report} was not written: {mistakes.one_line(error)}; try longtail report {run.path}")
 
 
 def _end_together(error: BaseException, fabric: Fabric, run: RunDir, console: Console) -> None:
@@ -334,6 +345,7 @@ def fit(
         run.write_json(run.model, _model(settings, task, temperature))
         evaluate.save(run, task, logits, summary)
         run.write_card(card.render(run))
+        evaluate.show(run, task, settings, learner.classifier, logits, device=fabric.device)
     if logger:
         logger.close()
     fabric.barrier()
