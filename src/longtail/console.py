@@ -2,15 +2,19 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from longtail.comparison import Comparison
     from longtail.metrics import Summary
     from longtail.preview import Preview
     from longtail.recipe import Published, Recipe
+
+_SECONDS_BETWEEN_LINES = 60.0
 
 
 def print_summary(summary: "Summary", settings: "Recipe", run: Path, as_json: bool, *, split: str) -> None:
@@ -97,6 +101,15 @@ def print_comparison(summaries: dict[str, "Summary"]) -> None:
     )
 
 
+def print_findings(found: "Comparison") -> None:
+    """Print the table of a comparison, and what it says."""
+    sys.stdout.write(f"{number(found.images, f'{found.split} image', 's')}; {number(len(found.seeds), 'seed', 's')}; ")
+    sys.stdout.write("means in %" + (" ± standard deviation\n\n" if len(found.seeds) > 1 else "\n\n"))
+    print_table(*found.table())
+    for paragraph in (found.findings(), found.notes() if found.pairs else []):
+        sys.stdout.write("\n" * bool(paragraph) + "".join(f"{line}\n" for line in paragraph))
+
+
 def _images(summary: "Summary", split: str) -> str:
     absent = summary.classes - summary.classes_measured
     without = f", {absent:,} of them without images" if absent else ""
@@ -154,6 +167,27 @@ def counting(words: str, *, shown: bool = True) -> Iterator[Callable[[int, int |
     with Progress(*columns, console=where, transient=True, disable=hidden, redirect_stdout=False) as bar:
         task = bar.add_task(words, total=None)
         yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+@contextmanager
+def watching() -> Iterator[Callable[[str], None]]:
+    """A line that changes in a terminal, and one a minute elsewhere; gives the function that is told what it says."""
+    from rich.console import Console
+    from rich.text import Text
+
+    where, told = Console(stderr=True), time.monotonic()
+    if where.is_terminal:
+        with where.status("") as status:
+            yield lambda text: status.update(Text(text, no_wrap=True, overflow="ellipsis"))
+        return
+
+    def show(text: str) -> None:
+        nonlocal told
+        if time.monotonic() - told > _SECONDS_BETWEEN_LINES:
+            told = time.monotonic()
+            say(text)
+
+    yield show
 
 
 def say(text: str) -> None:
