@@ -219,7 +219,7 @@ def evaluate(
 @app.command()
 def compare(
     names: Annotated[
-        list[str], typer.Argument(metavar="RECIPE...", help="Shipped recipes or YAML files, about the same images.")
+        list[str], typer.Argument(metavar="RECIPE", help="Shipped recipes or YAML files, about the same images.")
     ],
     seeds: Annotated[int, typer.Option(parser=_at_least(1), metavar="<int>", help="Trainings of each recipe.")] = 3,
     budget: Annotated[
@@ -253,6 +253,38 @@ def compare(
     else:
         console.print_findings(found)
     console.say(f"tables are in {out}: compare.md, compare.csv and compare.json")
+
+
+@app.command()
+def reproduce(
+    rows: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="ROW", help="Shipped recipes with a published figure, or data sets. Nothing: list all rows."
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(parser=_at_least(1), metavar="<int>", help="Trainings of each row.")] = 1,
+    data_root: DataRoot = None,
+    out: Annotated[
+        Path, typer.Option(parser=_path, metavar="<path>", help="Where the runs go; what is there is used.")
+    ] = Path("runs/reproduce"),
+    device: Device = "auto",
+    overrides: Annotated[list[str] | None, typer.Option("--set", hidden=True)] = None,
+    as_json: Json = False,
+) -> None:
+    """Train rows of papers exactly as published, and tell how far ours are from their figures."""
+    from longtail import reproduce
+
+    if overrides:
+        raise ValueError(f"--set {overrides[0]!r} would make another row of it; allowed with reproduce: none")
+    with _interruptible(again=True), console.watching() as show:
+        found = reproduce.reproduce(
+            rows or [], out, seeds=seeds, data_root=data_root, device=device, say=console.say, show=show
+        )
+    if as_json:
+        console.print_json([row.to_dict() for row in found])
+    else:
+        console.print_rows(found)
 
 
 @app.command()

@@ -141,21 +141,12 @@ def _protocol(
     ]
     lines += [f"Time for each training: {budget}."] * (budget is not None)
     lines += [f"Changed settings, for all: {', '.join(overrides)}."] * bool(overrides)
-    versions = dict.fromkeys(_version(each) for each in environments)
-    machines = dict.fromkeys(_machine(each) for each in environments)
+    versions = dict.fromkeys(trainings.version(each) for each in environments)
+    machines = dict.fromkeys(trainings.hardware(each) for each in environments)
     lines.append(f"longtail {' and '.join(versions)}; {' and '.join(machines)}.")
     if len(versions) > 1 or len(machines) > 1:
         lines.append("Not all runs are of one version and one machine, so times may not be comparable.")
     return lines
-
-
-def _version(environment: dict[str, Any]) -> str:
-    commit = environment.get("commit")
-    return environment["longtail"] + (f", commit {commit}" if commit else "")
-
-
-def _machine(environment: dict[str, Any]) -> str:
-    return environment.get("gpu") or f"{environment['processor']}, {environment['cores']} cores"
 
 
 def _write(out: Path, found: Comparison, protocol: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -230,7 +230,7 @@ def _run(training: Training, *, data_root: Path | None, device: str, show: Say) 
     command = ["resume", str(training.out)] if begun else ["train", training.recipe, *training.options]
     command += [] if begun else ["--out", str(training.out), "--device", device]
     command += ["--data-root", str(data_root)] if data_root is not None else []
-    process = subprocess.Popen(
+    starting = subprocess.Popen(
         [*_PROGRAM, *command],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -239,13 +239,12 @@ def _run(training: Training, *, data_root: Path | None, device: str, show: Say) 
         # A terminal's Ctrl-C goes to this program alone, which passes it on once: a second one would not be waited for.
         start_new_session=True,
     )
-    assert process.stderr is not None
     last = ""
-    with _passing_on(process):
+    with starting as process, _passing_on(process):
+        assert process.stderr is not None
         for line in process.stderr:
             last = line.strip() or last
             show(last)
-        process.wait()
     match process.returncode:
         case 0:
             return
@@ -296,6 +295,17 @@ def _interruptible() -> Iterator[None]:
 def seconds(run: RunDir) -> float | None:
     """How long a run has trained, interruptions left out; `None` if it has not said."""
     return next((line["seconds"] for line in reversed(list(run.read_log())) if "seconds" in line), None)
+
+
+def version(environment: Mapping[str, Any]) -> str:
+    """With which version a run was trained, in words."""
+    commit = environment.get("commit")
+    return environment["longtail"] + (f", commit {commit}" if commit else "")
+
+
+def hardware(environment: Mapping[str, Any]) -> str:
+    """On what a run was trained, in words."""
+    return environment.get("gpu") or f"{environment['processor']}, {environment['cores']} cores"
 
 
 def clock_time(seconds: float) -> str:
