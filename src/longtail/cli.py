@@ -301,6 +301,77 @@ def report(
 
 
 @app.command()
+def compare(
+    names: Annotated[
+        list[str], typer.Argument(metavar="RECIPE", help="Shipped recipes or YAML files, about the same images.")
+    ],
+    seeds: Annotated[int, typer.Option(parser=_at_least(1), metavar="<int>", help="Trainings of each recipe.")] = 3,
+    budget: Annotated[
+        str | None, typer.Option(metavar="<time>", help="Time for each training, such as 90s, 20m or 1h30m.")
+    ] = None,
+    overrides: Set = None,
+    data_root: DataRoot = None,
+    out: Annotated[
+        Path, typer.Option(parser=_path, metavar="<path>", help="Where runs and results go; what is there is used.")
+    ] = Path("runs/compare"),
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Train recipes with several seeds each, in turn, and tell which differences are more than chance."""
+    from longtail import compare, progress
+
+    with _interruptible(again=True), progress.watching() as show:
+        found = compare.compare(
+            names,
+            out,
+            seeds=seeds,
+            budget=budget,
+            overrides=overrides or [],
+            data_root=data_root,
+            device=device,
+            say=console.say,
+            show=show,
+        )
+    if as_json:
+        console.print_json(found.to_dict())
+    else:
+        console.print_findings(found)
+    console.say(f"tables are in {out}: compare.md, compare.csv and compare.json; report.html shows the first seed")
+
+
+@app.command()
+def reproduce(
+    rows: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="ROW", help="Shipped recipes with a published figure, or data sets. Nothing: list all rows."
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(parser=_at_least(1), metavar="<int>", help="Trainings of each row.")] = 1,
+    data_root: DataRoot = None,
+    out: Annotated[
+        Path, typer.Option(parser=_path, metavar="<path>", help="Where the runs go; what is there is used.")
+    ] = Path("runs/reproduce"),
+    device: Device = "auto",
+    overrides: Annotated[list[str] | None, typer.Option("--set", hidden=True)] = None,
+    as_json: Json = False,
+) -> None:
+    """Train rows of papers exactly as published, and tell how far ours are from their figures."""
+    from longtail import progress, reproduce
+
+    if overrides:
+        raise ValueError(f"--set {overrides[0]!r} would make another row of it; allowed with reproduce: none")
+    with _interruptible(again=True), progress.watching() as show:
+        found = reproduce.reproduce(
+            rows or [], out, seeds=seeds, data_root=data_root, device=device, say=console.say, show=show
+        )
+    if as_json:
+        console.print_json([row.to_dict() for row in found])
+    else:
+        console.print_rows(found)
+
+
+@app.command()
 def predict(
     run: Run,
     paths: Annotated[
@@ -453,15 +524,16 @@ def _fail(message: str) -> None:
 
 
 @contextmanager
-def _interruptible(run: Path | None = None) -> Iterator[None]:
-    """Tell whoever interrupts a command how to go on, if something was begun."""
+def _interruptible(run: Path | None = None, *, again: bool = False) -> Iterator[None]:
+    """Tell whoever interrupts a command how to go on, if something was begun; some commands go on if given again."""
     try:
         yield
     except KeyboardInterrupt:
         from longtail.rundir import RunDir
 
         begun = run is not None and RunDir(run).recipe.is_file()
-        console.say(f"interrupted; continue with: longtail resume {shlex.quote(str(run))}" if begun else "interrupted")
+        command = ["longtail", *sys.argv[1:]] if again else ["longtail", "resume", str(run)]
+        console.say(f"interrupted; continue with: {shlex.join(command)}" if begun or again else "interrupted")
         raise
 
 

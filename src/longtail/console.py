@@ -2,13 +2,16 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from longtail.comparison import Comparison
     from longtail.metrics import Summary
     from longtail.preview import Preview
     from longtail.recipe import Published, Recipe
+    from longtail.reproduce import Row
 
 
 def print_summary(summary: "Summary", settings: "Recipe", where: Path, as_json: bool, *, split: str) -> None:
@@ -124,6 +127,45 @@ def print_comparison(summaries: dict[str, "Summary"]) -> None:
             for name, s in summaries.items()
         ],
     )
+
+
+def print_findings(found: "Comparison") -> None:
+    """Print the table of a comparison, and what it says."""
+    sys.stdout.write(f"{number(found.images, f'{found.split} image', 's')}; {number(len(found.seeds), 'seed', 's')}; ")
+    sys.stdout.write("means in %" + (" ± standard deviation\n\n" if len(found.seeds) > 1 else "\n\n"))
+    print_table(*found.table())
+    for paragraph in (found.findings(), found.notes() if found.pairs else []):
+        sys.stdout.write("\n" * bool(paragraph) + "".join(f"{line}\n" for line in paragraph))
+
+
+def print_rows(rows: "Sequence[Row]") -> None:
+    """Print published figures and ours, and what runs there are that do not count."""
+    columns = ["row", "published", "ours", "difference", "tolerance", "verdict", "seeds", "time", "images"]
+    cells = [
+        [
+            row.recipe,
+            percent(row.published),
+            percent(row.ours),
+            *("-" if points is None else f"{100 * points:{form}}" for points, form in _both(row)),
+            row.verdict,
+            f"{len(row.seeds)}" if row.seeds else "-",
+            "-" if row.seconds is None else f"{row.seconds / 60:,.1f} min",
+            "-" if row.images is None else f"{row.images:,}",
+            "; ".join(row.hardware) or "-",
+            "; ".join(row.versions) or "-",
+        ]
+        for row in rows
+    ]
+    print_table([*columns, "hardware", "version"], cells)
+    for row in rows:
+        for remark in row.remarks:
+            sys.stdout.write(f"{row.recipe}: {remark}\n")
+    missing = sum(row.verdict == "not run" for row in rows)
+    say(f"{len(rows) - missing} of {number(len(rows), 'row', 's')} run; differences and tolerances in points of %")
+
+
+def _both(row: "Row") -> tuple[tuple[float | None, str], tuple[float | None, str]]:
+    return (row.difference, "+.2f"), (row.tolerance, ".2f")
 
 
 def _images(summary: "Summary", split: str) -> str:

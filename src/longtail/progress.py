@@ -131,6 +131,24 @@ def counting(
         yield tell
 
 
+@contextmanager
+def watching() -> Iterator[Callable[[str], None]]:
+    """A line that changes in a terminal, and one a minute elsewhere; gives the function that is told what it says."""
+    where, told = Console(stderr=True), time.monotonic()
+    if where.is_terminal:
+        with where.status("") as status:
+            yield lambda text: status.update(Text(text, no_wrap=True, overflow="ellipsis"))
+        return
+
+    def show(text: str) -> None:
+        nonlocal told
+        if time.monotonic() - told > 2 * SECONDS_BETWEEN_LINES:
+            told = time.monotonic()
+            where.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    yield show
+
+
 def clock_time(seconds: float) -> str:
     """Hours, minutes and seconds.
 

@@ -1,0 +1,319 @@
+"""Lists of trainings: one after the other, each in a process of its own, taken up again after any interruption."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from longtail import mistakes, recipe
+from longtail.recipe import Recipe
+from longtail.rundir import RunDir
+
+_PROGRAM = (sys.executable, "-m", "longtail.cli")
+# What a run remembers of its data, and what runs that are compared must have in common.
+_SAME = ("fingerprint", "split", "class_names", "train", "validation", "test")
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of a list.
+
+    Args:
+        recipe: a shipped name or a file, as the user gave it.
+        settings: what comes of it, with the changes and the seed.
+        options: how the command line of `longtail train` says the changes and the seed.
+        out: its run folder.
+    """
+
+    recipe: str
+    settings: Recipe
+    options: tuple[str, ...]
+    out: Path
+
+    def __str__(self) -> str:
+        return f"{self.settings.name}, seed {self.settings.seed}"
+
+
+def plan(
+    recipes: Sequence[str],
+    seeds: Sequence[int],
+    folder: Path,
+    *,
+    overrides: Sequence[str] = (),
+    budget: str | None = None,
+) -> list[Training]:
+    """The trainings of some recipes with some seeds, in alternating order: all recipes with one seed, then the next.
+
+    What a machine does beside them changes with the hour. In this order it is the same for all recipes, on average, and
+    whoever stops early has as many seeds of each.
+
+    Args:
+        recipes: shipped names or files, all different.
+        seeds: of each recipe.
+        folder: a run is in its folder `RECIPE/seed-N`.
+        overrides: changes of settings, as `recipe.load` takes them.
+        budget: time for each training; `None`: as the recipe says.
+    Raises: ValueError for a mistake in a recipe or a change, or if two recipes have one name.
+    """
+    changes = [*overrides, *([f'budget="{budget}"'] if budget is not None else [])]
+    options = tuple(part for each in overrides for part in ("--set", each))
+    options += ("--budget", budget) if budget is not None else ()
+    listed = [
+        Training(
+            name,
+            settings := recipe.load(name, [*changes, f"seed={seed}"]),
+            (*options, "--seed", str(seed)),
+            folder / settings.name / f"seed-{seed}",
+        )
+        for seed in seeds
+        for name in recipes
+    ]
+    first = dict[Path, Training]()
+    for training in listed:
+        if training.out in first:
+            raise ValueError(
+                f"recipes {first[training.out].recipe} and {training.recipe} are both called "
+                f"{training.settings.name}; each must have a name of its own"
+            )
+        first[training.out] = training
+    return listed
+
+
+def is_finished(run: RunDir) -> bool:
+    """Whether a run has come to its end: its results are what is written last."""
+    return run.recipe.is_file() and run.summary().is_file()
+
+
+def difference(one: Recipe, other: Recipe, *, but: Sequence[str] = ()) -> tuple[str, Any, Any] | None:
+    """The first setting in which two recipes differ, dotted, and both its values.
+
+    Args:
+        one: a recipe.
+        other: another one.
+        but: settings, or blocks of them, that may differ.
+
+    >>> one, other = recipe.load("digits-lt/ce"), recipe.load("digits-lt/ce", ["data.imbalance=50", "seed=3"])
+    >>> difference(one, other, but=["seed"])
+    ('data.imbalance', 100.0, 50.0)
+    """
+    ours, theirs = (_flat(settings.model_dump(mode="json")) for settings in (one, other))
+    for name in ours | theirs:
+        excepted = any(name == each or name.startswith(f"{each}.") for each in but)
+        if not excepted and (name not in ours or name not in theirs or ours[name] != theirs[name]):
+            return name, ours.get(name), theirs.get(name)
+    return None
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = dict[str, Any]()
+    for name, value in tree.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
+
+
+def check(trainings: Sequence[Training]) -> None:
+    """See that what is in the folders already belongs there.
+
+    Raises: ValueError if a folder holds a run with other settings, or finished runs had different data.
+    """
+    for training in trainings:
+        run = RunDir(training.out)
+        if run.recipe.is_file():
+            found = difference(recipe.load(str(run.recipe)), training.settings)
+            if found:
+                name, was, wanted = found
+                raise ValueError(
+                    f"{run.path} holds a run with other settings: {name} is {mistakes.shown(was)} there and "
+                    f"{mistakes.shown(wanted)} here; choose another --out"
+                )
+    check_data([RunDir(training.out) for training in trainings])
+
+
+def check_data(runs: Sequence[RunDir]) -> None:
+    """See that all runs that have finished had the same data: images to learn from, and images to be measured on.
+
+    Raises: ValueError if they had not.
+    """
+    first: tuple[RunDir, dict[str, Any]] | None = None
+    for run in runs:
+        if not is_finished(run):
+            continue
+        record = run.read_json(run.split)
+        if first is None:
+            first = run, record
+        for name in _SAME:
+            if record.get(name) != first[1].get(name):
+                raise ValueError(
+                    f"{run.path} and {first[0].path} had different data: {name} of {run.split.name} is not the same; "
+                    "give all of them one --data-root, or choose another --out"
+                )
+
+
+def run_all(
+    trainings: Sequence[Training],
+    *,
+    data_root: Path | None = None,
+    device: str = "auto",
+    say: Say = lambda _: None,
+    show: Say = lambda _: None,
+) -> None:
+    """Do the trainings that have not been done, and finish those that were interrupted.
+
+    Args:
+        trainings: of `plan`.
+        data_root: see `sources.load`.
+        device: see `machine.runtime`; an interrupted training goes on with what it had.
+        say: is told in a line what has been done.
+        show: is told again and again how the training at hand is getting on.
+    Raises: ValueError as `check` does, or if a training fails; KeyboardInterrupt after SIGINT, SIGTERM or SIGHUP, when
+        the training at hand has saved its state.
+    """
+    check(trainings)
+    missing = [training for training in trainings if not is_finished(RunDir(training.out))]
+    done = len(trainings) - len(missing)
+    if done:
+        say(f"{done} of {len(trainings)} trainings are done already")
+    pace = _Pace(trainings)
+    with _interruptible():
+        for number, training in enumerate(missing):
+            place, rest, began = f"{done + number + 1} of {len(trainings)}: {training}", missing[number:], _now()
+            _run(
+                training,
+                data_root=data_root,
+                device=device,
+                show=lambda line, place=place, rest=rest, began=began: show(f"{place}: {line}{pace.left(rest, began)}"),
+            )
+            check_data([RunDir(each.out) for each in trainings])
+            pace.took(training, _now() - began)
+            top1, spent = RunDir(training.out).read_summary().top1, clock_time(_now() - began)
+            say(f"{place}: top-1 {top1:.2%} after {spent}{pace.left(rest[1:], _now())}")
+
+
+_now = time.monotonic
+
+
+class _Pace:
+    """How long trainings take, start and all, as far as those tell that have finished."""
+
+    def __init__(self, trainings: Sequence[Training]) -> None:
+        self._seconds = dict[str, list[float]]()
+        for training in trainings:
+            run = RunDir(training.out)
+            if is_finished(run):
+                self.took(training, seconds(run) or 0)
+
+    def took(self, training: Training, spent: float) -> None:
+        self._seconds.setdefault(training.recipe, []).append(spent)
+
+    def left(self, rest: Sequence[Training], began: float) -> str:
+        """The time left for trainings, the first of which began at a time, in words."""
+        if not (self._seconds and rest):
+            return ""
+        means = {name: sum(each) / len(each) for name, each in self._seconds.items()}
+        typical = sum(means.values()) / len(means)
+        left = sum(means.get(training.recipe, typical) for training in rest) - (_now() - began)
+        return f"; about {clock_time(max(left, 0))} left for all"
+
+
+def _run(training: Training, *, data_root: Path | None, device: str, show: Say) -> None:
+    """Do one training, or what is left of it."""
+    begun = RunDir(training.out).recipe.is_file()
+    command = ["resume", str(training.out)] if begun else ["train", training.recipe, *training.options]
+    command += [] if begun else ["--out", str(training.out), "--device", device]
+    command += ["--data-root", str(data_root)] if data_root is not None else []
+    starting = subprocess.Popen(
+        [*_PROGRAM, *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        # A terminal's Ctrl-C goes to this program alone, which passes it on once: a second one would not be waited for.
+        start_new_session=True,
+    )
+    last = ""
+    with starting as process, _passing_on(process):
+        assert process.stderr is not None
+        for line in process.stderr:
+            last = line.strip() or last
+            show(last)
+    match process.returncode:
+        case 0:
+            return
+        case 130:
+            raise KeyboardInterrupt
+        case 2:
+            raise ValueError(f"{training}: {last.removeprefix('error: ')}")
+        case code:
+            raise ValueError(
+                f"{training}: the training ended with code {code}{f' ({last})' if last else ''}; the same command goes "
+                "on with what was saved"
+            )
+
+
+@contextmanager
+def _passing_on(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Interrupt the training when this program is, and wait until it has saved its state."""
+    try:
+        yield
+    except BaseException:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.communicate()
+        except KeyboardInterrupt:  # who asks twice does not want to wait
+            process.kill()
+            process.wait()
+        raise
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM and a lost terminal interrupt as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread() or os.name == "nt":
+        yield
+        return
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def seconds(run: RunDir) -> float | None:
+    """How long a run has trained, interruptions left out; `None` if it has not said."""
+    return next((line["seconds"] for line in reversed(list(run.read_log())) if "seconds" in line), None)
+
+
+def version(environment: Mapping[str, Any]) -> str:
+    """With which version a run was trained, in words."""
+    commit = environment.get("commit")
+    return environment["longtail"] + (f", commit {commit}" if commit else "")
+
+
+def hardware(environment: Mapping[str, Any]) -> str:
+    """On what a run was trained, in words."""
+    return environment.get("gpu") or f"{environment['processor']}, {environment['cores']} cores"
+
+
+def clock_time(seconds: float) -> str:
+    """Hours, minutes and seconds.
+
+    >>> clock_time(5), clock_time(3671.4)
+    ('0:05', '1:01:11')
+    """
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

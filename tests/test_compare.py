@@ -1,0 +1,162 @@
+"""Comparing recipes from the command line: killed, taken up again, extended, and what is refused."""
+
+import csv
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import runs
+from longtail import compare, metrics, recipe, train, trainings
+from longtail.rundir import RunDir
+from messages import one_line
+
+CHANGES = ("epochs=2", "tensorboard=false", "network.width=4", "data.n_max=40", "data.imbalance=20", "batch_size=32")
+RECIPES = ("digits-lt/ce", "digits-lt/logit-adjustment")
+
+# Trainings that do a step, and then nothing for so long that they can be interrupted in between.
+SLOW = """
+import time
+from longtail import cli, train
+
+whole = train._batches
+train._batches = lambda *arguments: (batches for number, batches in enumerate(whole(*arguments)) if not (
+    time.sleep(0.5 * number)))
+cli.main()
+"""
+# A comparison whose trainings are that slow.
+SLOWLY = """
+import sys
+from longtail import cli, trainings
+
+trainings._PROGRAM = (sys.executable, {slow!r})
+cli.main()
+"""
+
+
+def arguments(out: Path, *more: str) -> list[str | Path]:
+    sets = [part for each in CHANGES for part in ("--set", each)]
+    return ["compare", *RECIPES, "--out", out, "--device", "cpu", *sets, *more]
+
+
+def test_it_is_killed_goes_on_and_is_extended(tmp_path: Path) -> None:
+    out, slow, slowly = tmp_path / "out", tmp_path / "slow.py", tmp_path / "slowly.py"
+    slow.write_text(SLOW)
+    slowly.write_text(SLOWLY.format(slow=str(slow)))
+    first = RunDir(out / "digits-lt/ce/seed-0")
+
+    process = runs.command(*arguments(out, "--seeds", "1"), script=slowly)
+    while not first.recipe.exists() or time.sleep(1):  # a second later, the first steps are done
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    said, told = runs.finish(process, code=130)
+    assert said == ""
+    assert told.splitlines()[-1].startswith("interrupted; continue with: longtail compare digits-lt/ce ")
+    assert first.checkpoint.exists() and not first.summary().exists()
+    assert not (out / "compare.md").exists()
+
+    _, told = runs.finish(runs.command(*arguments(out, "--seeds", "1")))
+    assert "1 of 2: digits-lt/ce, seed 0: top-1 " in told
+    assert len(runs.json_of(first.environment)["resumed"]) == 1
+    train.train(recipe.load(RECIPES[0], CHANGES), tmp_path / "whole", device="cpu", console=Console(quiet=True))
+    assert first.predictions().read_bytes() == RunDir(tmp_path / "whole").predictions().read_bytes()
+
+    before = first.weights.stat().st_mtime_ns
+    said, told = runs.finish(runs.command(*arguments(out, "--seeds", "2")))
+    assert "2 of 4 trainings are done already" in told
+    assert first.weights.stat().st_mtime_ns == before
+    assert said.startswith("500 test images; 2 seeds; means in % ± standard deviation\n\nrecipe ")
+    assert "logit-adjustment against ce: top-1 " in said and "Two seeds of each" in said
+    check_files(out)
+
+
+def check_files(out: Path) -> None:
+    content = runs.json_of(out / "compare.json")
+    assert content["seeds"] == [0, 1]
+    for name in RECIPES:
+        summaries = [RunDir(out / name / f"seed-{seed}").read_summary() for seed in (0, 1)]
+        found = content["methods"][name.partition("/")[2]]["metrics"]
+        assert found["top1"]["values"] == [summary.top1 for summary in summaries]
+        assert found["few"]["values"] == [summary.few for summary in summaries]
+    assert content["protocol"][0] == "Recipes: digits-lt/ce, digits-lt/logit-adjustment."
+    assert content["protocol"][2].startswith("Changed settings, for all: epochs=2, ")
+    page = (out / "compare.md").read_text()
+    assert all(f"- {line}\n" in page for line in (*content["protocol"], *content["findings"]))
+    with (out / "compare.csv").open() as file:
+        assert {row["recipe"] for row in csv.DictReader(file)} == {"ce", "logit-adjustment"}
+
+
+@pytest.fixture
+def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[trainings.Training]:
+    """What would be trained, if it were."""
+    monkeypatch.setattr(trainings, "run_all", lambda *_, **__: pytest.fail("something was trained"))
+    return trainings.plan(RECIPES, [0], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("data: {name: digits, imbalance: 50}", ["data.imbalance is 100.0 and 50.0"]),
+        ("data: {name: digits, profile: step}", ["data.profile is 'exponential' and 'step'"]),
+        ("data: {name: cifar10}", ["data.name is 'digits' and 'cifar10'"]),
+        ("split: validation", ["split is null and 'validation'"]),
+        ("groups: {many: 50}", ["groups.many is 100 and 50"]),
+    ],
+)
+@pytest.mark.usefixtures("planned")
+def test_recipes_of_other_data_are_refused(tmp_path: Path, change: str, words: list[str]) -> None:
+    name = change.partition(":")[0]
+    lines, inside = list[str](), False
+    for line in recipe.text_of("digits-lt/ce").splitlines():
+        inside = line.startswith(f"{name}:") or (inside and line.startswith(" "))
+        lines += [] if inside else [line]
+    other = tmp_path / "other.yaml"
+    other.write_text("\n".join([*lines, change]) + "\n")
+    with pytest.raises(ValueError, match="cannot be compared") as error:
+        compare.compare(["digits-lt/ce", str(other)], tmp_path / "out")
+    one_line(error, "digits-lt/ce and other", *words)
+
+
+def test_how_images_are_shown_may_differ(tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    text = recipe.text_of("digits-lt/ce")
+    other.write_text(text.replace("  imbalance: 100", "  imbalance: 100\n  image_size: 32\n  in_memory: false"))
+    compare._check_comparable(trainings.plan(["digits-lt/ce", str(other)], [0], tmp_path))
+
+
+def test_runs_about_other_images_are_refused(tmp_path: Path) -> None:
+    planned = trainings.plan(RECIPES, [0], tmp_path)
+    for training, seed in zip(planned, (0, 1), strict=True):
+        changed = [*CHANGES, "epochs=1", f"data.seed={seed}"]
+        train.train(recipe.load(training.recipe, changed), training.out, device="cpu", console=Console(quiet=True))
+    with pytest.raises(ValueError, match="had different data") as error:
+        compare.read(planned)
+    one_line(error, planned[0].out, planned[1].out, "train of split.json")
+
+
+def test_results_are_those_of_the_summaries(tmp_path: Path) -> None:
+    (training,) = planned = trainings.plan(RECIPES[:1], [0], tmp_path, overrides=CHANGES)
+    summary = train.train(training.settings, training.out, device="cpu", console=Console(quiet=True))
+    found = compare.read(planned)
+    assert found.images == summary.images and found.split == "test" and found.even
+    for metric, values in found.values["ce"].items():
+        assert values == [getattr(summary, metric)]
+    outcomes = compare._outcomes([RunDir(training.out)])
+    logits = RunDir(training.out).read_predictions().logits
+    assert outcomes.confidences[0] == pytest.approx(metrics.softmax(logits).max(1))
+
+
+def test_a_mistake_on_the_command_line_is_one_line(tmp_path: Path) -> None:
+    for more, words in (
+        (["--seeds", "0"], ["--seeds", "it is 0; allowed: at least 1"]),
+        (["--set", "epohcs=1"], ["unknown setting epohcs"]),
+    ):
+        said, told = runs.finish(runs.command(*arguments(tmp_path / "out", *more)), code=2)
+        assert said == "" and told.startswith("error: ") and told.count("\n") == 1
+        assert all(word in told for word in words), told
+    assert not (tmp_path / "out").exists()
+    assert sys.executable
