@@ -82,11 +82,11 @@ def assert_mistake(said: Said, *parts: str) -> None:
 def test_help_lists_the_commands(longtail_: Command, arguments: list[str]) -> None:
     said = longtail_(*arguments)
     assert (said.code, said.err) == (0, "")
-    for name in ("demo", "train", "resume", "evaluate", "recipes"):
+    for name in ("demo", "train", "resume", "evaluate", "compare", "reproduce", "recipes"):
         assert f" {name} " in said.out
 
 
-@pytest.mark.parametrize("name", ["demo", "train", "resume", "evaluate", "recipes"])
+@pytest.mark.parametrize("name", ["demo", "train", "resume", "evaluate", "compare", "reproduce", "recipes"])
 def test_every_command_has_help(longtail_: Command, name: str) -> None:
     said = longtail_(name, "--help")
     assert (said.code, said.err) == (0, "")
