@@ -19,7 +19,7 @@ from longtail import cli, metrics, recipe, rundir, train
 from longtail.rundir import RunDir
 
 SMALL = ("--set", "epochs=1", "--set", "tensorboard=false", "--set", "network.width=4", "--device", "cpu")
-COMMANDS = ("demo", "audit", "train", "resume", "evaluate", "predict", "recipes")
+COMMANDS = ("demo", "audit", "train", "resume", "evaluate", "report", "compare", "reproduce", "predict", "recipes")
 PROGRAM = Path(sys.executable).with_name("longtail")
 
 

@@ -10,11 +10,19 @@ import pytest
 from rich.console import Console
 
 import runs
-from longtail import compare, metrics, recipe, train, trainings
+from longtail import cli, compare, metrics, recipe, train, trainings
 from longtail.rundir import RunDir
 from messages import one_line
 
-CHANGES = ("epochs=2", "tensorboard=false", "network.width=4", "data.n_max=40", "data.imbalance=20", "batch_size=32")
+CHANGES = (
+    "epochs=2",
+    "tensorboard=false",
+    "log_every=1",
+    "network.width=4",
+    "data.n_max=40",
+    "data.imbalance=20",
+    "batch_size=32",
+)
 RECIPES = ("digits-lt/ce", "digits-lt/logit-adjustment")
 
 # Trainings that do a step, and then nothing for so long that they can be interrupted in between.
@@ -37,19 +45,31 @@ cli.main()
 """
 
 
-def arguments(out: Path, *more: str) -> list[str | Path]:
+def arguments(out: Path, *more: str) -> list[str]:
     sets = [part for each in CHANGES for part in ("--set", each)]
-    return ["compare", *RECIPES, "--out", out, "--device", "cpu", *sets, *more]
+    return ["compare", *RECIPES, "--out", str(out), "--device", "cpu", *sets, *more]
 
 
-def test_it_is_killed_goes_on_and_is_extended(tmp_path: Path) -> None:
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["longtail", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        said = capsys.readouterr()
+        return int(caught.value.code or 0), said.out, said.err
+
+    return run
+
+
+def test_it_is_killed_goes_on_and_is_extended(command, tmp_path: Path) -> None:
     out, slow, slowly = tmp_path / "out", tmp_path / "slow.py", tmp_path / "slowly.py"
     slow.write_text(SLOW)
     slowly.write_text(SLOWLY.format(slow=str(slow)))
     first = RunDir(out / "digits-lt/ce/seed-0")
 
     process = runs.command(*arguments(out, "--seeds", "1"), script=slowly)
-    while not first.recipe.exists() or time.sleep(1):  # a second later, the first steps are done
+    while not list(first.read_log()):
         assert process.poll() is None, process.communicate()
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
@@ -59,19 +79,26 @@ def test_it_is_killed_goes_on_and_is_extended(tmp_path: Path) -> None:
     assert first.checkpoint.exists() and not first.summary().exists()
     assert not (out / "compare.md").exists()
 
-    _, told = runs.finish(runs.command(*arguments(out, "--seeds", "1")))
+    code, said, told = command(*arguments(out, "--seeds", "1"))
+    assert code == 0, told
     assert "1 of 2: digits-lt/ce, seed 0: top-1 " in told
+    assert "One seed of each" in said
     assert len(runs.json_of(first.environment)["resumed"]) == 1
     train.train(recipe.load(RECIPES[0], CHANGES), tmp_path / "whole", device="cpu", console=Console(quiet=True))
     assert first.predictions().read_bytes() == RunDir(tmp_path / "whole").predictions().read_bytes()
 
     before = first.weights.stat().st_mtime_ns
-    said, told = runs.finish(runs.command(*arguments(out, "--seeds", "2")))
+    code, said, told = command(*arguments(out, "--seeds", "2"))
+    assert code == 0, told
     assert "2 of 4 trainings are done already" in told
     assert first.weights.stat().st_mtime_ns == before
     assert said.startswith("500 test images; 2 seeds; means in % ± standard deviation\n\nrecipe ")
     assert "logit-adjustment against ce: top-1 " in said and "Two seeds of each" in said
     check_files(out)
+
+    code, said, told = command(*arguments(out, "--set", "epochs=3"))
+    assert (code, said) == (2, "")
+    assert told.startswith(f"error: {first.path} holds a run with other settings: epochs is 2 there and 3 here; ")
 
 
 def check_files(out: Path) -> None:
@@ -150,13 +177,17 @@ def test_results_are_those_of_the_summaries(tmp_path: Path) -> None:
     assert outcomes.confidences[0] == pytest.approx(metrics.softmax(logits).max(1))
 
 
-def test_a_mistake_on_the_command_line_is_one_line(tmp_path: Path) -> None:
-    for more, words in (
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
         (["--seeds", "0"], ["--seeds", "it is 0; allowed: at least 1"]),
         (["--set", "epohcs=1"], ["unknown setting epohcs"]),
-    ):
-        said, told = runs.finish(runs.command(*arguments(tmp_path / "out", *more)), code=2)
-        assert said == "" and told.startswith("error: ") and told.count("\n") == 1
-        assert all(word in told for word in words), told
+        (["--set", "method.temperature=1"], ["setting method.temperature does not go with method.kind ce"]),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_line(command, tmp_path: Path, more: list[str], words: list[str]) -> None:
+    code, said, told = command(*arguments(tmp_path / "out", *more))
+    assert (code, said) == (2, "")
+    assert told.startswith("error: ") and told.count("\n") == 1
+    assert all(word in told for word in words), told
     assert not (tmp_path / "out").exists()
-    assert sys.executable

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-import runs
 from longtail import cli, recipe, reproduce, train
 from longtail.recipe import Published
 from longtail.rundir import RunDir
@@ -165,7 +164,8 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         monkeypatch.setattr(sys, "argv", ["longtail", "reproduce", *arguments])
         with pytest.raises(SystemExit) as caught:
             cli.main()
-        return int(caught.value.code or 0), *capsys.readouterr()
+        out, err = capsys.readouterr()
+        return int(caught.value.code or 0), out, err
 
     return run
 
@@ -204,4 +204,3 @@ def test_no_setting_can_be_changed(command, tmp_path: Path) -> None:
     assert (code, said) == (2, "")
     assert told == "error: --set 'epochs=1' would make another row of it; allowed with reproduce: none\n"
     assert not list(tmp_path.iterdir())
-    assert runs.STEPS

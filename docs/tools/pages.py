@@ -191,7 +191,8 @@ def _commands() -> str:
     parts = []
     for name, command in group.commands.items():
         arguments = [each for each in command.params if isinstance(each, TyperArgument)]
-        options = [each for each in command.params if not isinstance(each, TyperArgument) and each.name != "help"]
+        shown = [each for each in command.params if each.name != "help" and not each.hidden]
+        options = [each for each in shown if not isinstance(each, TyperArgument)]
         usage = [_shown(each) if each.required else f"[{_shown(each)}]" for each in arguments]
         parts.append(f"## `longtail {name}`\n\n{command.help}\n")
         parts.append("\n".join(["```text", " ".join(["longtail", name, *usage, "[OPTIONS]"]), "```", ""]))

@@ -248,7 +248,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a finished run again, on another split, or on other images."""
-    from longtail import elsewhere, evaluate, machine, recipe
+    from longtail import elsewhere, evaluate, machine, progress, recipe
     from longtail.rundir import RunDir
 
     if split not in (None, "test", "validation", "train"):
@@ -263,8 +263,8 @@ def evaluate(
         return
     if data_root is not None:
         raise ValueError(f"data_root is {data_root}, but --data says where the images are; give one of them")
-    with _interruptible(), console.counting("measuring") as progress:
-        found = elsewhere.evaluate(opened, data, part=split, device=where, progress=progress)
+    with _interruptible(), progress.counting("measuring") as tell:
+        found = elsewhere.evaluate(opened, data, part=split, device=where, progress=tell)
     for line in found.notes:
         console.say(line)
     unpublished = settings.model_copy(update={"published": None})

@@ -354,15 +354,6 @@ def unused(path: Path) -> Path:
     return next(each for each in numbered if not each.exists())
 
 
-def _read_table(file: Path) -> pyarrow.Table:
-    try:
-        return pyarrow.parquet.read_table(file)
-    except FileNotFoundError as error:
-        raise ValueError(f"{file} is not there; has the run finished?") from error
-    except pyarrow.ArrowException as error:
-        raise ValueError(f"{file} is damaged: {error}") from error
-
-
 def _write_csv(file: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     with file.open("w", encoding="utf-8", newline="") as text:
         csv.writer(text, lineterminator="\n").writerows([columns, *rows])

@@ -1,5 +1,6 @@
 """Lists of trainings: one after the other, each in a process of its own, taken up again after any interruption."""
 
+import json
 import os
 import signal
 import subprocess
@@ -64,7 +65,7 @@ def plan(
         budget: time for each training; `None`: as the recipe says.
     Raises: ValueError for a mistake in a recipe or a change, or if two recipes have one name.
     """
-    changes = [*overrides, *([f'budget="{budget}"'] if budget is not None else [])]
+    changes = [*overrides, *([f"budget={json.dumps(budget)}"] if budget is not None else [])]
     options = tuple(part for each in overrides for part in ("--set", each))
     options += ("--budget", budget) if budget is not None else ()
     listed = [
