@@ -271,6 +271,36 @@ def test_first_of_equally_bad_classes_is_the_worst():
     assert (summary.worst_class, summary.worst_class_recall) == ("class 1", 0.0)
 
 
+def test_worst_classes_come_first_and_absent_ones_never():
+    tests, hits = [4, 0, 4, 2, 1], [4, 0, 1, 0, 0]
+    labels = np.repeat(np.arange(5), tests)
+    rank = np.concatenate([np.arange(n) for n in tests])
+    predicted = np.where(rank < np.array(hits)[labels], labels, 1)
+    summary = summarised(np.eye(5)[predicted], labels, train_counts=np.array([500, 50, 30, 19, 0]))
+    assert [result.name for result in summary.worst(3)] == ["class 3", "class 4", "class 2"]
+    assert summary.worst(1)[0].name == summary.worst_class
+    assert len(summary.worst(9)) == summary.classes_measured == 4
+    assert (summary.group_classes, summary.group_measured) == (
+        {"many": 1, "medium": 2, "few": 2},
+        {"many": 1, "medium": 1, "few": 2},
+    )
+    assert [summary.group_of(result) for result in summary.per_class] == ["many", "medium", "medium", "few", "few"]
+    assert summary.head_tail_gap == 1.0
+    assert summarised(np.eye(2), np.array([0, 1]), train_counts=np.array([500, 50])).head_tail_gap is None
+    assert summarised(np.eye(3)[[0, 0, 1]], np.array([0, 1, 1])).hmean_recall == pytest.approx(2 / 3)
+    assert summarised(np.eye(3)[[0, 0, 1]], np.array([0, 1, 1])).gmean_recall == pytest.approx(np.sqrt(1 / 2))
+
+
+def test_what_an_earlier_version_wrote_is_refused():
+    written = summarised(LOGITS, LABELS).to_dict()
+    old = {name: value for name, value in written.items() if name not in ("intervals", "reliability")}
+    with pytest.raises(ValueError, match=r"Summary has missing or unknown fields \['intervals', 'reliability'\]; need"):
+        Summary.from_dict(old)
+    old = {name: value for name, value in written["per_class"][0].items() if name != "recall_interval"}
+    with pytest.raises(ValueError, match=r"ClassResult has missing or unknown fields \['recall_interval'\]"):
+        Summary.from_dict(written | {"per_class": [old]})
+
+
 def with_value(row, column, value):
     logits = LOGITS.copy()
     logits[row, column] = value

@@ -77,6 +77,7 @@ def test_a_run_folder_holds_all_that_was_promised(finished):
         "summary.json",
         "gallery.parquet",
         "report.html",
+        "MODEL_CARD.md",
     }
     torch.load(finished / "last.ckpt", weights_only=True)
     split, model = runs.json_of(finished / "split.json"), runs.json_of(finished / "model.json")

@@ -90,8 +90,8 @@ def bootstrap(
         if low == high:
             n = images.get(name, len(labels))
             found[name] = wilson(float(value) * n, n)
-        else:  # what was measured is never outside, though means of ratios may drift where images are few
-            found[name] = min(low, float(value)), max(high, float(value))
+        else:  # what was measured is never outside, though means of ratios may drift; 1 may be passed by rounding
+            found[name] = min(low, float(value)), min(max(high, float(value)), 1.0)
     return found
 
 
