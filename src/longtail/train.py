@@ -179,16 +179,18 @@ def _launch(fabric: Fabric, settings: Recipe, task: Task, run: RunDir, console: 
         sys.exit(0)  # only the first process goes back to the caller, who speaks to the user
     if summary is None:
         raise KeyboardInterrupt
-    _report(run, console)
+    with _spared(run, run.report, console, again="report"):
+        run.write_report(report.page([run.path]))
     return summary
 
 
-def _report(run: RunDir, console: Console) -> None:
-    """Write the page about a finished run. Whatever goes wrong with it, the run is there."""
+@contextmanager
+def _spared(run: RunDir, file: Path, console: Console, *, again: str) -> Iterator[None]:
+    """Whatever goes wrong with what is only looked at, the finished run is there; one line says how to get it."""
     try:
-        run.write_report(report.page([run.path]))
+        yield
     except Exception as error:  # noqa: BLE001  (libraries that draw maps and pictures raise what they like)
-        _say(console, f"{run.report} was not written: {mistakes.one_line(error)}; try longtail report {run.path}")
+        _say(console, f"{file} was not written: {mistakes.one_line(error)}; try longtail {again} {run.path}")
 
 
 def _end_together(error: BaseException, fabric: Fabric, run: RunDir, console: Console) -> None:
@@ -344,8 +346,10 @@ def fit(
         run.write_weights(learner.classifier.state_dict())
         run.write_json(run.model, _model(settings, task, temperature))
         evaluate.save(run, task, logits, summary)
-        run.write_card(card.render(run))
-        evaluate.show(run, task, settings, learner.classifier, logits, device=fabric.device)
+        with _spared(run, run.card, console, again="evaluate"):
+            run.write_card(card.render(run))
+        with _spared(run, run.gallery(), console, again="evaluate"):
+            evaluate.show(run, task, settings, learner.classifier, logits, device=fabric.device)
     if logger:
         logger.close()
     fabric.barrier()

@@ -47,4 +47,5 @@ def test_large_counts_are_short():
 def test_paths_run_from_the_top():
     assert line([(0, 0), (10.26, 1000)]) == "M0 1000L10.3 0"
     assert dots([(1, 2), (3, 4)]) == "M1 998h0M3 996h0"
+    assert line([(5, 0)]) == "M5 1000h0", "one point is a dot"
     assert line([]) == ""

@@ -118,6 +118,8 @@ def line(points: Iterable[tuple[float, float]]) -> str:
     'M0 1000L500 750'
     """
     corners = [f"{_number(x)} {_number(SPAN - y)}" for x, y in points]
+    if len(corners) == 1:
+        return f"M{corners[0]}h0"  # a dot, where ends are round
     return "M" + "L".join(corners) if corners else ""
 
 

@@ -104,17 +104,19 @@ def confidence(percent: float) -> str:
 
 
 def groups(run: Run) -> Square:
-    """How often images of each group are right, and to which group the wrong answer belongs."""
+    """How often images of each measured group are right, and to which group the wrong answers belong."""
     number = np.zeros(len(run.class_names), np.int64)
     for i, group in enumerate(GROUPS):
         number[run.masks[group]] = i
-    rows = []
-    for i in range(len(GROUPS)):
+    rows = {}
+    for i, group in enumerate(GROUPS):
         own = number[run.labels] == i
+        if not own.any():
+            continue
         right = own & (run.labels == run.predicted)
         wrong = [int((own & ~right & (number[run.predicted] == j)).sum()) for j in range(len(GROUPS))]
-        rows.append(_shares([int(right.sum()), *wrong]))
-    return Square(("right", *(f"wrong, {group}" for group in GROUPS)), GROUPS, tuple(rows))
+        rows[group] = _shares([int(right.sum()), *wrong])
+    return Square(("right", *(f"wrong, {group}" for group in GROUPS)), tuple(rows), tuple(rows.values()))
 
 
 def matrix(run: Run) -> Square | None:
