@@ -45,7 +45,7 @@ def _results(summary: "Summary", published: "Published | None") -> list[tuple[st
     worst = s.worst(1)[0]
     return [
         ("top-1", percent(s.top1), between(s.intervals["top1"]), "95 % interval"),
-        *([("published", percent(published.top1), "", published.source)] if published else []),
+        *([("published", percent(published.top1), published.source, "")] if published else []),
         ("top-5", percent(s.top5), "", ""),
         ("balanced", percent(s.balanced_accuracy), between(s.intervals["balanced_accuracy"]), "mean over classes"),
         *(
