@@ -1,6 +1,6 @@
 """How the cost of training grows: images, batch, threads, and processes.
 
-Usage: python benchmarks/scaling.py --data-root DIR   (15 minutes on two cores; writes benchmarks/scaling.md)
+Usage: python benchmarks/scaling.py --data-root DIR   (25 minutes on two cores; writes benchmarks/scaling.md)
 """
 
 import argparse

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from longtail.data.pixels import color_jitter, cutout, flip, grayscale, resized_crop, window
 
+_CACHED = 2**20  # numbers that stay in a processor's cache
+
 
 @dataclass(frozen=True)
 class Jitter:
@@ -205,6 +207,20 @@ def augment(
     >>> augment(images, draw(on, views=2, batch=4, height=8, width=8, key=(0, 0, 0)), on).unique()
     tensor([1.])
     """
+    # On a CPU a few images at a time, so that what one step leaves is still in the cache when the next one takes it.
+    batch = images.shape[1]
+    some = max(1, _CACHED // max(1, images[:, :1].numel())) if images.device.type == "cpu" else batch
+    if some >= batch:
+        return _augmented(images, parameters, augmentation)
+    done = torch.empty(images.shape, dtype=torch.float32)
+    for rows in (slice(start, start + some) for start in range(0, batch, some)):
+        done[:, rows] = _augmented(images[:, rows], parameters.rows(rows), augmentation)
+    return done
+
+
+def _augmented(
+    images: UInt8[Tensor, "views batch 3 h w"], parameters: Parameters, augmentation: Augmentation
+) -> Float[Tensor, "views batch 3 h w"]:
     p, padding = parameters, augmentation.crop_padding
     if p.box is not None:
         pixels = resized_crop(images.float().flatten(0, 1), *p.box.flatten(0, 1).unbind(1))
