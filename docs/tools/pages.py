@@ -212,7 +212,7 @@ def _value(parameter: Any) -> str:
     if getattr(parameter, "is_flag", False):
         return "none"
     several = ", may be repeated" if parameter.multiple else ""
-    words = {str: "text", list[str]: "text", int: "whole number", Path: "path"}
+    words = {str: "text", list[str]: "text", int: "whole number", Path: "path", list[Path]: "path"}
     return words[parameter.type_descriptor.annotation] + several
 
 
