@@ -201,6 +201,10 @@ image counts once, however many views it has. The last two columns say how many 
 
 {by_loader}
 
+The goals are twice and five times as fast. Beside decoding there remain two resizes of each image in the workers, and
+the arithmetic on floats in the process that trains. Tried: another decoder, resizing by PyTorch instead of Pillow,
+mirroring bytes instead of floats, augmenting a few images at a time.
+
 ## Decoders
 
 One thread, from the bytes of a file to an array. Pillow, torchvision and simplejpeg all use libjpeg-turbo and give the

@@ -27,6 +27,7 @@ class Machine:
     slower: tuple[float, float] = (1e9, 1.0)  # from when on, and by how much
     slow_steps: dict[int, float] = field(default_factory=dict)
     burst: int = 1  # the work of so many steps is done in one of them
+    cheap: tuple[float, float] = (0.0, 1.0)  # up to which part of the schedule steps cost less, and how much
     now: float = 1000.0
 
     def monotonic(self) -> float:
@@ -36,9 +37,13 @@ class Machine:
         since, factor = self.slower
         self.now += seconds * (factor if self.now - 1000 >= since else 1.0)
 
-    def step(self, step: int) -> None:
+    def cost(self, clock: Clock) -> float:
+        until, cost = self.cheap
+        return cost if clock.step < until * clock.steps else 1.0
+
+    def step(self, step: int, clock: Clock) -> None:
         busy = self.burst if step % self.burst == 0 else 0.01
-        self.work(self.slow_steps.get(step, self.seconds * busy))
+        self.work(self.slow_steps.get(step, self.seconds * busy * self.cost(clock)))
 
     def trial(self, seconds: float) -> float:
         begin, done = self.now, 0
@@ -73,6 +78,7 @@ def on(monkeypatch):
             saved=None,
             device=torch.device("cpu"),
             say=said.append,
+            cost=machine.cost,
         )
         since = machine.now
         machine.now += start
@@ -80,7 +86,7 @@ def on(monkeypatch):
         for step in range(course.stop(0)):
             progress.append(course.pace.at(step))
             last = course.clock(step)
-            machine.step(step)
+            machine.step(step, last)
             ends.append(machine.now - since)
             course.stepped(step)
             if course.evaluates(step):
@@ -107,6 +113,7 @@ MACHINES = {
     "that waits for workers every 8 steps": Machine(burst=8),
     "with a long evaluation": Machine(evaluation=300.0),
     "with a long evaluation that becomes longer": Machine(evaluation=150.0, slower=(400, 2.0)),
+    "with steps that cost little in the first half": Machine(cheap=(0.5, 0.25)),
     "with few long steps": Machine(seconds=20.0, evaluation=40.0),
 }
 
@@ -139,6 +146,15 @@ def test_without_surprises_the_schedule_goes_by_the_time(on):
     assert re.fullmatch(
         r"about 10\.[345] epochs in 15m: 8\d\d steps; a step takes 1 s, evaluating 20s", trained.said[0]
     ), trained.said
+
+
+@pytest.mark.parametrize("cost", [0.1, 0.25, 1.0, 4.0])
+def test_steps_are_spread_evenly_over_the_schedule_though_some_cost_less(on, cost):
+    trained = on(Machine(cheap=(0.5, cost)), 900.0)
+    first = sum(progress < 0.5 for progress in trained.progress) / len(trained.progress)
+    assert first == pytest.approx(0.5, abs=0.03)
+    assert len(trained.progress) == pytest.approx(890 / (0.5 + 0.5 * cost), rel=0.05)
+    assert len(trained.said) == 1
 
 
 @pytest.mark.parametrize(("factor", "fewer"), [(2.0, True), (0.5, False)])

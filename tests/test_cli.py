@@ -467,6 +467,8 @@ def test_demo_compares_two_methods_and_can_be_repeated(longtail_: Command, tmp_p
     assert [row.split()[0] for row in rows] == ["ce", "hybrid-psc"]
     assert all(len(line) <= 80 for line in said.out.splitlines())
     assert "runs are in runs/demo;" in said.err
+    page = (tmp_path / "runs/demo/report.html").read_text(encoding="utf-8")
+    assert "hybrid-psc" in page and "open runs/demo/report.html" in said.err
     assert "runs are in runs/demo-2;" in longtail_("demo").err
     seeded = longtail_("demo", "--seed", "1", "--out", "other", "--json")
     read = json.loads(seeded.out)

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ _MEMORY = 4, 20  # the estimate of a step looks back on this part of the steps d
 _HOLDS = 10  # a decision holds for this part of the steps done, and of those to come
 _CHEAP = 0.02  # part of the time that evaluations before the end may take together
 _TRIAL = 0.01  # part of the budget that trying an evaluation may take
+_PARTS = 100  # of the schedule, for the mean cost of a step
 _NEWS = 0.1  # a change of the planned steps that is worth a line
 
 
@@ -47,7 +49,7 @@ class Times(NamedTuple):
 
     Args:
         spent: since the command was given.
-        step: that a step takes, with all that is done between steps.
+        step: that a step of cost 1 takes, with all that is done between steps.
         evaluation: that evaluating at the end will take.
         evaluated: spent on evaluations before the end.
         trials: how often an evaluation was tried.
@@ -59,7 +61,7 @@ class Times(NamedTuple):
     evaluated: float = 0.0
     trials: float = 0.0
 
-    def stepped(self, seconds: float, *, done: int, steps: int) -> "Times":
+    def stepped(self, seconds: float, *, done: int, steps: int, cost: float = 1.0) -> "Times":
         """Take in one more step.
 
         The estimate is a mean that forgets: its memory grows with the training, so that the slow steps at the beginning
@@ -69,18 +71,20 @@ class Times(NamedTuple):
             seconds: that it took.
             done: steps, with this one.
             steps: of the whole training, as planned.
+            cost: of this step, in steps of cost 1.
 
         >>> times = Times().stepped(5.0, done=1, steps=1000).stepped(1.0, done=2, steps=1000)
         >>> times.spent, times.step
         (6.0, 1.0)
         """
+        each = seconds / cost
         if done == 1:
-            step = seconds
+            step = each
         elif done <= _FIRST:
-            step = min(self.step, seconds)
+            step = min(self.step, each)
         else:
             grows, bound = _MEMORY
-            step = self.step + (seconds - self.step) / (1 + min(done / grows, max(2, steps / bound)))
+            step = self.step + (each - self.step) / (1 + min(done / grows, max(2, steps / bound)))
         return self._replace(spent=self.spent + seconds, step=step)
 
     def ended(self, seconds: float) -> "Times":
@@ -95,7 +99,7 @@ def left(times: Times, budget: float) -> float:
     return budget - times.spent - times.evaluation
 
 
-def decide(pace: Pace, times: Times, budget: float, *, done: int) -> Pace:
+def decide(pace: Pace, times: Times, budget: float, *, done: int, cost: float = 1.0) -> Pace:
     """Decide how to go on, so that the time left is used and the schedule ends with it.
 
     Args:
@@ -103,13 +107,14 @@ def decide(pace: Pace, times: Times, budget: float, *, done: int) -> Pace:
         times: up to now.
         budget: seconds that there are.
         done: steps, at least 1; the last of them was not the last of the training.
+        cost: of those to come, on average.
     Returns: a line from the last step done to the end. It has at least one more step, whatever the time.
 
     >>> decide(Pace(0, 0.0, 5, 3), Times(spent=20.0, step=1.0, evaluation=5.0), 100.0, done=3)
     Pace(step=2, progress=0.5, steps=78, until=4)
     """
     # The first steps may be slow for reasons of their own; what is missing of their part of the schedule comes later.
-    step = times.step * min(1, done / _FIRST)
+    step = cost * times.step * min(1, done / _FIRST)
     coming = max(1, round(left(times, budget) / max(step, 1e-9)))
     holds = max(1, min(done, coming) // _HOLDS)
     return Pace(step=done - 1, progress=pace.at(done - 1), steps=done + coming, until=done + holds)
@@ -134,6 +139,7 @@ class Course:
         saved: what `state` gave, to go on from there.
         device: that trains.
         say: tells the user a line.
+        cost: what a step costs at a time, against other steps: small images are cheap.
     """
 
     def __init__(
@@ -146,10 +152,11 @@ class Course:
         saved: dict[str, Any] | None,
         device: torch.device,
         say: Callable[[str], None],
+        cost: Callable[[Clock], float] = lambda _: 1.0,
     ) -> None:
         self.budget = budget
         self._epochs, self._steps_per_epoch, self._every = epochs, steps_per_epoch, evaluate_every
-        self._device, self._say, self._said = device, say, 0
+        self._device, self._say, self._said, self._cost = device, say, 0, cost
         self._mark = time.monotonic()
         whole = epochs * steps_per_epoch
         # Nothing is known before the first step. Until then, the schedule of a budget is as good as at a stand.
@@ -198,7 +205,8 @@ class Course:
 
     def stepped(self, step: int) -> None:
         """Measure a step that was done."""
-        self.times = self.times.stepped(self._passed(), done=step + 1, steps=self.pace.steps)
+        cost = self._cost(self.clock(step))
+        self.times = self.times.stepped(self._passed(), done=step + 1, steps=self.pace.steps, cost=cost)
 
     def evaluates(self, step: int) -> bool:
         """Whether to evaluate after a step: when the recipe says so, and with a budget only if that costs little."""
@@ -237,16 +245,23 @@ class Course:
         done = step + 1
         if done == 1 and left(self.times, self.budget) <= 0:
             raise TooShortError(self._too_short(self.budget))
-        self.pace = decide(self.pace, self.times, self.budget, done=done)
-        self._announce(done)
+        cost = self._coming(self.pace.at(step))
+        self.pace = decide(self.pace, self.times, self.budget, done=done, cost=cost)
+        self._announce(done, cost * self.times.step)
         return {
             "step": done,
             "progress": self.pace.at(done),
             "planned_steps": self.pace.steps,
-            "seconds_a_step": self.times.step,
+            "seconds_a_step": cost * self.times.step,
             "seconds_of_evaluation": self.times.evaluation,
             "seconds_spent": self.times.spent,
         }
+
+    def _coming(self, progress: float) -> float:
+        """The mean cost of steps that are spread evenly over the rest of the schedule."""
+        places = (progress + (1 - progress) * (part + 0.5) / _PARTS for part in range(_PARTS))
+        part = partial(Clock.part, epochs=self._epochs, steps_per_epoch=self._steps_per_epoch)
+        return sum(self._cost(part(place)) for place in places) / _PARTS
 
     def _unsure(self) -> bool:
         """Whether an evaluation should be tried: at the beginning, and again before the end if it takes long."""
@@ -271,14 +286,19 @@ class Course:
             "than their sum, and something to learn in"
         )
 
-    def _announce(self, done: int) -> None:
-        """Say what was decided, if it is the first time that this can be known, or news."""
+    def _announce(self, done: int, step: float) -> None:
+        """Say what was decided, if it is the first time that this can be known, or news.
+
+        Args:
+            done: steps.
+            step: seconds that one will take, on average.
+        """
         assert self.budget is not None
         known = done > 2 * _FIRST and self.pace.at(done) > 0.01
         news = abs(self.pace.steps - self._said) > _NEWS * self._said
         if not known or not news or self.pace.steps - done < _HOLDS:
             return
-        epochs, step = self.pace.steps / self._steps_per_epoch, self.times.step
+        epochs = self.pace.steps / self._steps_per_epoch
         self._say(
             f"{'now ' if self._said else ''}about {epochs:,.1f} epochs in {durations.words(self.budget)}: "
             f"{self.pace.steps:,} steps; a step takes {f'{step:.2g}' if step < 10 else f'{step:.0f}'} s, evaluating "

@@ -77,10 +77,11 @@ def demo(
     seed: Annotated[int, typer.Option(parser=_integer, metavar="<int>", help="Seed of both trainings.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Train Hybrid-PSC and plain cross-entropy on a small bundled long tail, and compare them."""
+    """Train Hybrid-PSC and plain cross-entropy on a small bundled long tail, and compare them, also as a page."""
     import torch
 
     from longtail import recipe, rundir, train
+    from longtail import report as reports
 
     folder = rundir.unused(out)
     # Networks as small as these gain nothing from threads, and lose much if the machine is busy.
@@ -94,7 +95,9 @@ def demo(
         console.print_json({name: summary.to_dict() for name, summary in summaries.items()})
     else:
         console.print_comparison(summaries)
-    console.say(f"runs are in {folder}; next: longtail recipes")
+    page = folder / "report.html"
+    page.write_text(reports.page([folder / name for name in summaries]), encoding="utf-8")
+    console.say(f"runs are in {folder}; side by side: open {page}; next: longtail recipes")
 
 
 @app.command()

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -276,6 +276,7 @@ def fit(
         saved=saved["course"] if saved else None,
         device=fabric.device,
         say=partial(_say, console) if first else _silent,
+        cost=_cost(settings, task),
     )
     logger = _Logger(run, start, tensorboard=settings.tensorboard) if first else None
     if first:
@@ -356,6 +357,14 @@ def fit(
     if first and settings.budget is not None:
         _account(run, course, plan, console)
     return summary
+
+
+def _cost(settings: Recipe, task: Task) -> Callable[[Clock], float]:
+    """What a step costs by the size of its images, against one with whole images."""
+    if not settings.augment.stages:
+        return lambda _: 1.0
+    side = min(batches.stack(task.train, task.chosen[:1], size=settings.data.image_size).shape[-2:])
+    return lambda clock: min(1.0, (build.image_size(settings, clock) or side) / side) ** 2
 
 
 def _account(run: RunDir, course: budget.Course, plan: batches.Plan, console: Console) -> None:

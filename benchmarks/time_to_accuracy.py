@@ -1,0 +1,239 @@
+"""Accuracy against reference minutes: the fast recipes, and others cut to the same time.
+
+Usage: python benchmarks/time_to_accuracy.py --data-root DIR --rows fast,ce-15 [--seeds 3]
+
+Rows that are not named are not trained. What is finished is left alone and what was interrupted goes on, so the same
+command can be given again and again; each time `time_to_accuracy.md` and `time_to_accuracy.svg` are written from all
+runs that there are. A row of 15 minutes takes about 16 for each seed.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+
+import matplotlib.pyplot as plt
+
+import machine
+from measure import HERE, about, table
+
+SET = "cifar100-lt-100"
+VALIDATION = ("split=validation", "data.validation=50")
+SHARES = ("top1", "many", "medium", "few")
+SPEEDS = "reference.json"  # in the run folder: what the calibration said, and how long the commands took
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is trained, once a seed.
+
+    Args:
+        recipe: its name.
+        minutes: reference minutes, which `--budget` gets.
+        overrides: changes of settings.
+        words: what it is.
+    """
+
+    recipe: str
+    minutes: int
+    words: str
+    overrides: tuple[str, ...] = ()
+
+
+def _cut(minutes: int) -> dict[str, Row]:
+    """Other recipes, their schedules cut to the time."""
+    names = {
+        "ce": "plain cross-entropy, ResNet-32",
+        "logit-adjustment": "logit adjustment, ResNet-32",
+        "hybrid-psc": "the paper's Hybrid-PSC, ResNet-32",
+        "hybrid-sc": "the paper's Hybrid-SC, ResNet-32",
+    }
+    return {f"{name}-{minutes}": Row(f"{SET}/{name}", minutes, words) for name, words in names.items()}
+
+
+ROWS = {
+    "fast": Row(f"{SET}/fast", 15, "`fast`"),
+    "fast-resnet32": Row(f"{SET}/fast", 15, "`fast` with ResNet-32", ("network.kind=resnet32",)),
+    **_cut(15),
+    "best-hour": Row(f"{SET}/best-hour", 60, "`best-hour`"),
+    "best-hour-resnet32": Row(f"{SET}/best-hour", 60, "`best-hour` with ResNet-32", ("network.kind=resnet32",)),
+    **_cut(60),
+    "cifar10": Row("cifar10-lt-10/fast", 15, "`fast` on CIFAR-10-LT, imbalance 10"),
+}
+SGD = ("optimizer.kind=sgd", "optimizer.lr=0.1", "optimizer.nesterov=true", "optimizer.weight_decay=5e-4")
+# One ingredient of `fast` left out or changed, the rest as it is; on validation, seed 0.
+ABLATIONS = {
+    "all": Row(f"{SET}/fast", 15, "`fast` as it is"),
+    "sgd": Row(f"{SET}/fast", 15, "SGD with Nesterov momentum for Muon", SGD),
+    "full-size": Row(f"{SET}/fast", 15, "32 pixels all the time, so fewer epochs", ("augment.stages=[]",)),
+    "no-cutout": Row(f"{SET}/fast", 15, "no cutout", ("augment.cutout=null",)),
+    "ce": Row(f"{SET}/fast", 15, "no logit adjustment", ("method.kind=ce",)),
+}
+
+
+def train(row: Row, seed: int, out: Path, data_root: str) -> None:
+    """Train between two measurements of the machine, or go on with it; a finished run is left alone."""
+    if (out / "summary.json").exists():
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    notes = out.parent / f"{out.name}-{SPEEDS}"
+    record = json.loads(notes.read_text()) if notes.exists() else {"speeds": [], "seconds": 0.0}
+    before = machine.speed()
+    if (out / "recipe.yaml").exists():
+        command = ["resume", str(out)]
+    else:
+        changes = [part for change in row.overrides for part in ("--set", change)]
+        budget = ["--budget", f"{round(60 * row.minutes / machine.factor(before))}s"]
+        command = ["train", row.recipe, *changes, *budget, "--seed", str(seed), "--out", str(out)]
+    start = time.monotonic()
+    done = subprocess.run([sys.executable, "-m", "longtail.cli", *command, "--data-root", data_root], check=False)
+    seconds = time.monotonic() - start
+    record["speeds"] += [before, machine.speed()]
+    record["seconds"] += seconds
+    notes.write_text(json.dumps(record))
+    done.check_returncode()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one training gave, and took."""
+
+    shares: dict[str, float]
+    minutes: float
+    reference: float
+    speed: float
+    commit: str
+
+
+def results(folder: Path) -> list[Result]:
+    """Of the finished runs of a row, by seed."""
+    found = []
+    for summary in sorted(folder.glob("seed-*/summary.json")):
+        notes = json.loads((folder / f"{summary.parent.name}-{SPEEDS}").read_text())
+        measured = json.loads(summary.read_text())
+        environment = json.loads((summary.parent / "environment.json").read_text())
+        found.append(
+            Result(
+                {key: 100 * measured[key] for key in SHARES},
+                notes["seconds"] / 60,
+                machine.reference_minutes(notes["seconds"], *notes["speeds"]),
+                mean(notes["speeds"]),
+                environment["commit"],
+            )
+        )
+    return found
+
+
+def _mean(values: list[float]) -> str:
+    return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
+
+
+def as_table(rows: dict[str, Row], runs: Path) -> str:
+    """The finished rows, and which have not been run."""
+    lines: list[list[object]] = []
+    missing = []
+    for name, row in rows.items():
+        found = results(runs / name)
+        if not found:
+            missing.append(row.words + f" ({row.minutes} minutes)")
+            continue
+        shares = [_mean([each.shares[key] for each in found]) for key in SHARES]
+        times = [f"{mean(each.minutes for each in found):.1f}", f"{mean(each.reference for each in found):.1f}"]
+        commits = ", ".join(dict.fromkeys(each.commit for each in found))
+        lines.append([row.words, len(found), *shares, *times, f"{mean(each.speed for each in found):.0f}", commits])
+    columns = [
+        "what",
+        "seeds",
+        "top-1 %",
+        "many",
+        "medium",
+        "few",
+        "minutes",
+        "reference minutes",
+        "images/s",
+        "commit",
+    ]
+    return table([*columns, "commit"], lines) + (f"\n\nNot run yet: {'; '.join(missing)}." if missing else "")
+
+
+def picture(runs: Path, file: Path) -> None:
+    """Top-1 of each row against its reference minutes, with the paper's figures as lines."""
+    figure, axes = plt.subplots(figsize=(8, 5))
+    for name, row in ROWS.items():
+        found = results(runs / name) if row.recipe.startswith(SET) else []
+        if found:
+            top1 = [each.shares["top1"] for each in found]
+            axes.errorbar(
+                mean(each.reference for each in found),
+                mean(top1),
+                yerr=stdev(top1) if len(top1) > 1 else None,
+                fmt="o",
+                capsize=3,
+                label=row.words.replace("`", ""),
+            )
+    for words, share in (("Hybrid-SC, published", 46.72), ("Hybrid-PSC, published", 44.97)):
+        axes.axhline(share, linestyle=":", color="grey")
+        axes.annotate(words, (1, share), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
+    axes.set(xlabel="reference minutes", ylabel="top-1 %, CIFAR-100-LT, imbalance 100", xlim=(0, None))
+    axes.legend(loc="lower right", fontsize=8)
+    figure.savefig(file, bbox_inches="tight", metadata={"Date": None})
+
+
+def report(runs: Path) -> str:
+    """All tables as Markdown."""
+    return f"""# Time to accuracy
+
+CIFAR-100-LT, imbalance 100: 10,847 training images. Last epoch, the 5,000 test images that were at hand, mean and
+standard deviation over seeds 0, 1, ... The minutes are those of the whole command, from its start to its report. A
+reference minute is a minute of a machine on which `machine.py` measures {machine.REFERENCE:.0f} images/s, which is done
+right before and right after each run. All rows are trained with `--budget`, so with the whole schedule of the recipe.
+
+{as_table(ROWS, runs)}
+
+![Top-1 against reference minutes](time_to_accuracy.svg)
+
+## What each ingredient is worth
+
+`fast` with one thing changed, seed 0, measured on validation images that were held out (50 a class), not on test.
+
+{as_table(ABLATIONS, runs / "ablations")}
+
+By `python benchmarks/{Path(__file__).name} --data-root DIR --rows {",".join(ROWS)} --ablations {",".join(ABLATIONS)}`.
+{about()}
+"""
+
+
+def _chosen(text: str, rows: dict[str, Row]) -> list[str]:
+    names = [name for name in text.split(",") if name]
+    for name in names:
+        if name not in rows:
+            sys.exit(f"error: unknown row {name!r}; allowed: {', '.join(rows)}")
+    return names
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-root", default="")
+    parser.add_argument("--runs", type=Path, default=Path("runs/time_to_accuracy"))
+    parser.add_argument("--rows", default="", help=f"comma-separated: {', '.join(ROWS)}")
+    parser.add_argument("--ablations", default="", help=f"comma-separated: {', '.join(ABLATIONS)}")
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    rows, ablations = _chosen(options.rows, ROWS), _chosen(options.ablations, ABLATIONS)
+    for seed in range(options.seeds):
+        for name in rows:
+            train(ROWS[name], seed, options.runs / name / f"seed-{seed}", options.data_root)
+    for name in ablations:
+        row = ABLATIONS[name]
+        changed = Row(row.recipe, row.minutes, row.words, (*row.overrides, *VALIDATION))
+        train(changed, 0, options.runs / "ablations" / name / "seed-0", options.data_root)
+    picture(options.runs, HERE / "time_to_accuracy.svg")
+    (HERE / "time_to_accuracy.md").write_text(report(options.runs))
+
+
+if __name__ == "__main__":
+    main()
