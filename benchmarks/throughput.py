@@ -22,6 +22,7 @@ from torchvision.transforms import v2
 from longtail import build, machine, recipe, tasks, train
 from longtail.data import augment
 from longtail.data.batches import Batch
+from longtail.learner import Learner
 from longtail.schedules import Clock
 from measure import HERE, about, alternate, extra_memory, in_own_process, median, ratio, table
 
@@ -35,7 +36,7 @@ class Loop:
         settings = recipe.load(name, ["epochs=1000", "tensorboard=false", *overrides])
         task = tasks.load(settings, data_root=data_root)
         fabric = Fabric(accelerator="cpu", devices=1)
-        self.learner = train._Learner(settings, fabric, task.counts, fetch=False)  # noqa: SLF001
+        self.learner = Learner(settings, fabric, task.counts, fetch=False)
         self.plan = train._plan(settings, task, self.learner.method, fabric)  # noqa: SLF001
         end = 1000 * self.plan.steps_per_epoch
         self.steps = enumerate(train._batches(self.plan, task, settings, fabric, 0, end))  # noqa: SLF001

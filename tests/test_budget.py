@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import runs
-from longtail import budget, build, evaluate, recipe, schedules, train
+from longtail import budget, build, evaluate, learner, recipe, schedules, train
 from longtail.budget import Course, Pace, Times
 from longtail.rundir import RunDir
 from longtail.schedules import Clock
@@ -240,13 +240,13 @@ def learning(monkeypatch) -> Learning:
     for module in (budget, evaluate):
         monkeypatch.setattr(module, "time", machine)
     monkeypatch.setattr(train, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    learn = train._Learner.learn
+    learn = learner.Learner.learn
 
     def step(self, *arguments, **keywords):
         machine.now += 0.125
         return learn(self, *arguments, **keywords)
 
-    monkeypatch.setattr(train._Learner, "learn", step)
+    monkeypatch.setattr(learner.Learner, "learn", step)
     return machine
 
 
@@ -327,7 +327,7 @@ def test_images_that_are_decoded_meanwhile_are_timed_with_the_loop(tmp_path, lea
 # A clock of its own in each process; that of the first is the one that counts.
 TWINS = """
 import os
-from longtail import budget, cli, evaluate, train
+from longtail import budget, cli, evaluate, learner
 
 class Time:
     now = 0.0
@@ -335,13 +335,13 @@ class Time:
         return self.now
 
 time = budget.time = cli.time = evaluate.time = Time()
-learn = train._Learner.learn
+learn = learner.Learner.learn
 
 def step(self, *arguments, **keywords):
     time.now += 0.5 if int(os.environ.get("LOCAL_RANK", 0)) else 0.125
     return learn(self, *arguments, **keywords)
 
-train._Learner.learn = step
+learner.Learner.learn = step
 cli.main()
 """
 

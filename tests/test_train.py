@@ -14,7 +14,7 @@ from rich.console import Console
 from torch import nn
 
 import runs
-from longtail import build, counts, evaluate, methods, networks, recipe, tasks, train
+from longtail import build, counts, evaluate, learner, methods, networks, recipe, tasks, train
 from longtail.losses import contrastive
 from longtail.rundir import RunDir
 from longtail.schedules import Clock
@@ -334,7 +334,7 @@ def test_accumulated_micro_batches_give_the_same_step(tmp_path, monkeypatch):
 
 def test_clipping_bounds_the_step(tmp_path, monkeypatch):
     weights = []
-    learn = train._Learner.learn
+    learn = learner.Learner.learn
 
     def spy(self, *arguments, **keywords):
         before = [p.detach().clone() for p in self.method.parameters()]
@@ -343,7 +343,7 @@ def test_clipping_bounds_the_step(tmp_path, monkeypatch):
         weights.append((torch.cat([c.flatten() for c in changes]).norm() / keywords["rate"]).item())
         return terms
 
-    monkeypatch.setattr(train._Learner, "learn", spy)
+    monkeypatch.setattr(learner.Learner, "learn", spy)
     plain = ("epochs=1", "optimizer.momentum=0", "optimizer.weight_decay=0", "ema=null")
     train.train(runs.settings("ce", *plain, "clip=0.01"), tmp_path / "clipped", device="cpu")
     assert weights == pytest.approx([0.01] * 4, rel=1e-3)
@@ -354,14 +354,14 @@ def test_clipping_bounds_the_step(tmp_path, monkeypatch):
 
 def test_the_average_is_the_formula(tmp_path, monkeypatch):
     seen: list[torch.Tensor] = []
-    learn = train._Learner.learn
+    learn = learner.Learner.learn
 
     def spy(self, *arguments, **keywords):
         terms = learn(self, *arguments, **keywords)
         seen.append(self.method.classifier.head.weight.detach().clone())
         return terms
 
-    monkeypatch.setattr(train._Learner, "learn", spy)
+    monkeypatch.setattr(learner.Learner, "learn", spy)
     train.train(runs.settings("ce", "epochs=1"), tmp_path / "run", device="cpu")
     expected = seen[0]
     for weight in seen[1:]:

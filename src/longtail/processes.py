@@ -47,6 +47,30 @@ def told(numbers: Sequence[float], device: torch.device) -> list[float]:
     return shared.tolist()
 
 
+def means(values: dict[str, Tensor]) -> dict[str, float]:
+    """The mean of each value over all processes; every process must call it with the same names.
+
+    >>> means({"loss": torch.tensor(0.5)})
+    {'loss': 0.5}
+    """
+    stacked = torch.stack([value.float() for value in values.values()])
+    mean = gather(stacked.unsqueeze(0)).mean(0)
+    return dict(zip(values, mean.tolist(), strict=True))
+
+
+def anywhere(flag: bool, device: torch.device) -> bool:
+    """Whether a flag is set in any process; every process must call it.
+
+    Args:
+        flag: of this process.
+        device: that trains; not every backend gathers from the CPU.
+
+    >>> anywhere(True, torch.device("cpu"))
+    True
+    """
+    return bool(gather(torch.tensor([float(flag)], device=device)).any()) if several() else flag
+
+
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx, tensor: Tensor) -> Tensor:  # noqa: ANN001  (torch's class of contexts is not public)
