@@ -55,6 +55,16 @@ def test_classes_are_matched_by_name_and_what_is_missing_is_not_measured(run, tm
     assert [result.train_count for result in found.summary.per_class] == run.read_json(run.split)["counts"]
 
 
+def test_two_folders_of_one_name_keep_their_results_apart(run, tmp_path):
+    for place, counts in (("a", [1, 2, 3]), ("b", [3, 2, 1])):
+        standins.write_folder(tmp_path / place / "north", counts)
+    one, other, again = (elsewhere.evaluate(run, tmp_path / place / "north", device=CPU) for place in ("a", "b", "a"))
+    assert (one.name, other.name, again.name) == ("data-north", "data-north-2", "data-north")
+    for found in (one, other):
+        assert run.read_summary(split=found.name) == found.summary
+    assert [each.test_count for each in run.read_summary(split="data-north-2").per_class] == [3, 2, 1]
+
+
 def test_unknown_classes_are_one_line(run, tmp_path):
     standins.write_folder(tmp_path / "more", [1, 1, 1, 2, 1])
     with pytest.raises(

@@ -88,7 +88,7 @@ def evaluate(
         temperature=model.temperature,
     )
     title = f"{data.resolve().name} {part or ''}".strip()
-    name = "data-" + re.sub(r"[^\w.-]+", "-", title)
+    name = _name(run, title, data)
     run.write_predictions([source.ids[int(i)] for i in chosen[known]], labels[known], every, split=name)
     run.write_summary(summary, split=name)
     run.write_card(card.render(run))
@@ -97,6 +97,16 @@ def evaluate(
         more = f"; and {len(lost) - 3:,} more" if len(lost) > 3 else ""
         notes = (*notes, f"left out {count(len(lost), 'image')}: {'; '.join(lost[:3])}{more}")
     return Measured(summary, name, title, notes)
+
+
+def _name(run: RunDir, title: str, data: Path) -> str:
+    """A name for the results that no other data has; the same again for the same data."""
+    known: dict[str, str] = run.read_json(run.elsewhere) if run.elsewhere.exists() else {}
+    plain, place = "data-" + re.sub(r"[^\w.-]+", "-", title), str(data.resolve())
+    names = (plain, *(f"{plain}-{number}" for number in range(2, len(known) + 2)))
+    name = next(name for name in names if known.get(name, place) == place)
+    run.write_json(run.elsewhere, known | {name: place})
+    return name
 
 
 def _read(run: RunDir, data: Path) -> Listing:

@@ -115,6 +115,10 @@ class RunDir:
         return self.path / "model.json"
 
     @property
+    def elsewhere(self) -> Path:
+        return self.path / "elsewhere.json"
+
+    @property
     def tensorboard(self) -> Path:
         return self.path / "tensorboard"
 
