@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -115,6 +116,13 @@ def test_pairs_are_corrected_for_their_number() -> None:
     smallest = min(of_top1, key=lambda each: each.p)
     assert smallest.corrected == pytest.approx(min(1, 6 * smallest.p))
     assert "corrected for 6 pairs (Holm)" in found.notes()[-1]
+
+
+def test_a_pair_that_only_the_correction_makes_insignificant_is_not_called_equal() -> None:
+    found = compare(results("a", [0.5, 0.5, 0.5]), results("b", [0.55, 0.56, 0.57]))
+    one = replace(pair(found), p=0.02, corrected=0.09)
+    several = replace(found, pairs=[one] * 6)
+    assert several._finding(one).endswith(": not significant among 6 pairs, but would be as the only one")
 
 
 SIX = {"a": 0.5, "b": 0.55, "c": 0.6, "d": 0.61}

@@ -152,6 +152,9 @@ class Comparison:
             return (
                 f"{told}not significant; these trainings differ, but too unevenly from seed to seed to tell of others"
             )
+        if pair.p < _LEVEL:
+            pairs = sum(each.metric == pair.metric for each in self.pairs)
+            return f"{told}not significant among {pairs} pairs, but would be as the only one"
         equal = f"{pair.one} and {pair.other} were equally good" if not pair.difference else f"{worse} was as good"
         seeds, images = _count(len(self.seeds), "seed"), _count(self.images, "image")
         return f"{told}not significant; {equal}, as far as {seeds} and {images} can tell"

@@ -67,12 +67,21 @@ def pages(tmp_path_factory):
     }
     shown = {name: [run] for name, run in runs.items()}
     shown["two"] = [runs["100"], made_up_runs.write(folder / "other", classes=100, method="ce", skill=1).path]
+    more = {"three": ("hybrid-sc", 1.5), "four": ("logit-adjustment", 3.0)}
+    others = [made_up_runs.write(folder / f, classes=100, method=m, skill=s).path for f, (m, s) in more.items()]
+    shown["four"] = [*shown["two"], *others]
     for name, paths in shown.items():
         (folder / f"{name}.html").write_text(report.page(paths), encoding="utf-8")
     return {name: folder / f"{name}.html" for name in shown}
 
 
-EVERY = ("10", "100", "8142", "two", "long")
+EVERY = ("10", "100", "8142", "two", "four", "long")
+
+
+@pytest.mark.parametrize("width", [400, 1000])
+def test_figures_of_four_runs_have_readable_names(pages, visit, width):
+    name = visit(pages["four"], width=width).locator("#headline tbody th").first.bounding_box()
+    assert name["width"] > 4 * 16 and name["height"] < 12 * 16
 
 
 @pytest.mark.parametrize("name", EVERY)

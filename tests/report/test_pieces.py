@@ -61,7 +61,7 @@ def test_a_figure_that_no_run_has_is_left_out(read):
 def test_published_figures_stand_beside_those_of_the_test_split_only(read):
     published = read.settings.model_copy(update={"published": reading.recipe.Published(top1=0.9, source="a paper")})
     noted = {row.name: row.cells[0].note for row in headline.rows([replace(read, settings=published)])}
-    assert noted["Top-1"] == "published: 90.0 % (a paper)"
+    assert noted["Top-1"] == "published: 90.0 %"
     validated = replace(read, settings=published, record={**read.record, "split": "validation"})
     assert headline.rows([validated])[0].cells[0].note == ""
 
@@ -304,6 +304,11 @@ def test_protocol_in_words(read):
         "Last epoch of 20, one seed (0), test split of 100 images. "
         "Trained on 1,236 images of 10 classes, 500 to 5 a class."
     )
+
+
+def test_protocol_of_a_budget_in_words(read):
+    cut = replace(read, settings=read.settings.model_copy(update={"budget": 300.0}))
+    assert background.protocol(cut).startswith("End of a schedule of 20 epochs, cut to 5m, one seed (0), ")
 
 
 def test_settings_that_differ_stand_first(run, other):

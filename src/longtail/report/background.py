@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from longtail import mistakes, words
+from longtail import durations, mistakes, words
 from longtail.report.reading import Run
 
 _UNREADABLE = 20  # images that are named
@@ -35,6 +35,8 @@ def protocol(run: Run) -> str:
     s, counts = run.summary, [each.train_count for each in run.summary.per_class]
     epochs = run.settings.epochs
     last = f"last epoch of {epochs:,}" if epochs > 1 else "one epoch"
+    if run.settings.budget is not None:
+        last = f"end of a schedule of {words.count(epochs, 'epoch')}, cut to {durations.words(run.settings.budget)}"
     if run.settings.ema is not None:
         last += f", weights averaged over time ({run.settings.ema:g})"
     measured = f"{words.split(run.record['split'])} split of {words.count(s.images, 'image')}"

@@ -1,7 +1,7 @@
 """Headline: what runs are worth, in a few figures with their intervals."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from longtail import words
 from longtail.metrics import Interval, Summary, wilson
@@ -12,13 +12,23 @@ from longtail.report.reading import GROUPS, Run
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure of one run; shares in words and as they are drawn."""
+    """A figure of one run; shares in words and as they are drawn.
+
+    Args:
+        value: the figure.
+        between: its interval, in words.
+        note: what else is to be said in a word or two.
+        at: the figure as a fraction.
+        interval: of that.
+        source: where the note is from.
+    """
 
     value: str
     between: str
     note: str
-    at: float | None  # a fraction
+    at: float | None
     interval: Interval | None
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,8 +98,10 @@ def _cell(value: float | None, interval: Interval | None = None, note: str = "")
 
 def _top1(run: Run) -> Cell:
     published = run.settings.published if run.record["split"] == "test" else None
-    note = f"published: {words.percent(published.top1)} ({published.source})" if published else ""
-    return _cell(run.summary.top1, run.summary.intervals["top1"], note)
+    cell = _cell(run.summary.top1, run.summary.intervals["top1"])
+    if published is None:
+        return cell
+    return replace(cell, note=f"published: {words.percent(published.top1)}", source=published.source)
 
 
 def _top5(run: Run) -> Cell:
