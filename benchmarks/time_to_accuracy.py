@@ -157,7 +157,7 @@ def as_table(rows: dict[str, Row], runs: Path) -> str:
         "images/s",
         "commit",
     ]
-    return table([*columns, "commit"], lines) + (f"\n\nNot run yet: {'; '.join(missing)}." if missing else "")
+    return table(columns, lines) + (f"\n\nNot run yet: {'; '.join(missing)}." if missing else "")
 
 
 def picture(runs: Path, file: Path) -> None:
@@ -179,7 +179,8 @@ def picture(runs: Path, file: Path) -> None:
         axes.axhline(share, linestyle=":", color="grey")
         axes.annotate(words, (1, share), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
     axes.set(xlabel="reference minutes", ylabel="top-1 %, CIFAR-100-LT, imbalance 100", xlim=(0, None))
-    axes.legend(loc="lower right", fontsize=8)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower right", fontsize=8)
     figure.savefig(file, bbox_inches="tight", metadata={"Date": None})
 
 
@@ -189,8 +190,8 @@ def report(runs: Path) -> str:
 
 CIFAR-100-LT, imbalance 100: 10,847 training images. Last epoch, the 5,000 test images that were at hand, mean and
 standard deviation over seeds 0, 1, ... The minutes are those of the whole command, from its start to its report. A
-reference minute is a minute of a machine on which `machine.py` measures {machine.REFERENCE:.0f} images/s, which is done
-right before and right after each run. All rows are trained with `--budget`, so with the whole schedule of the recipe.
+reference minute is one of a machine on which `machine.py` measures {machine.REFERENCE:.0f} images/s, right before
+and right after each run. All rows are trained with `--budget`, so with the whole schedule of the recipe.
 
 {as_table(ROWS, runs)}
 
@@ -202,7 +203,7 @@ right before and right after each run. All rows are trained with `--budget`, so 
 
 {as_table(ABLATIONS, runs / "ablations")}
 
-By `python benchmarks/{Path(__file__).name} --data-root DIR --rows {",".join(ROWS)} --ablations {",".join(ABLATIONS)}`.
+By `python benchmarks/{Path(__file__).name} --data-root DIR --rows ROWS --ablations ROWS`; `--help` lists the rows.
 {about()}
 """
 
