@@ -262,7 +262,7 @@ it again for the gradient (`methods/chunks.py`).
 
 {tried(options.rounds)}
 
-A compiled network would be a setting of its own: it takes so long to start that it pays in long trainings only.
+A compiled network takes that long to start in every run; where it is faster, it pays in long trainings only.
 
 ## Augmentation
 
