@@ -57,9 +57,9 @@ def method(settings: recipe.Recipe, train_counts: counts.Counts, *, fetch: bool 
     match settings.method:
         case recipe.CrossEntropy(sampling=sampling):
             return methods.CrossEntropy(network, sampling=sampling)
-        case recipe.LogitAdjustment(tau=tau, smoothing=smoothing):
+        case recipe.LogitAdjustment(tau=tau):
             shares = torch.from_numpy(counts.priors(train_counts)).float()
-            return methods.LogitAdjustment(network, prior=shares, tau=tau, smoothing=smoothing)
+            return methods.LogitAdjustment(network, prior=shares, tau=tau)
         case recipe.HybridSC(temperature=temperature, alpha=a, projection=p, chunk=chunk):
             return methods.HybridSC(network, _projection(p, dim), temperature=temperature, alpha=alpha(a), chunk=chunk)
         case recipe.HybridPSC(

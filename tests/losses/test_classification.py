@@ -131,55 +131,6 @@ def test_huge_logits_do_not_overflow():
     assert loss.item() == 0
 
 
-def test_smoothing_by_hand():
-    """Logits that undo the prior, so that each class has half: the image's own, and a tenth of the target beside it."""
-    logits, prior = torch.tensor([[-math.log(3), 0.0]]), torch.tensor([0.75, 0.25])
-    raised = torch.tensor([[0.0, 0.0]])
-    loss = logit_adjusted(logits, torch.tensor([1]), prior, tau=1.0, smoothing=0.1)
-    assert loss.item() == pytest.approx(math.log(2), rel=1e-6)
-    loss = logit_adjusted(raised, torch.tensor([1]), prior, tau=1.0, smoothing=0.1)
-    assert loss.item() == pytest.approx(0.925 * math.log(4) + 0.075 * math.log(4 / 3), rel=1e-6)
-
-
-@pytest.mark.parametrize("tau", TAUS)
-def test_smoothing_is_cross_entropy_with_targets_written_out(tau):
-    logits, labels = sample(3)
-    shares = PRIOR**tau / (PRIOR**tau).sum()
-    targets = 0.8 * F.one_hot(labels, 5) + 0.2 * shares
-    wanted = F.cross_entropy(logits + tau * PRIOR.log(), targets)
-    assert logit_adjusted(logits, labels, PRIOR, tau=tau, smoothing=0.2).item() == pytest.approx(
-        wanted.item(), rel=1e-5
-    )
-
-
-def test_smoothing_favours_no_class():
-    """Where nothing is learned of an image but the smoothing, the best logits are even."""
-    logits = torch.zeros(1, 5, requires_grad=True)
-    labels = torch.arange(5).repeat_interleave(torch.tensor([50, 30, 15, 4, 1]))
-    prior = torch.bincount(labels) / len(labels)
-    logit_adjusted(logits.expand(100, 5), labels, prior, tau=1.0, smoothing=0.3).backward()
-    assert logits.grad is not None
-    torch.testing.assert_close(logits.grad, torch.zeros(1, 5), atol=1e-6, rtol=0)
-
-
-def test_smoothing_bears_a_class_that_does_not_occur():
-    logits, labels = sample(0)
-    labels, prior = labels.clamp(max=3), torch.tensor([0.5, 0.3, 0.15, 0.05, 0.0])
-    mine = logits.clone().requires_grad_()
-    loss = logit_adjusted(mine, labels, prior, tau=1.0, smoothing=0.1)
-    loss.backward()
-    without = logit_adjusted(logits[:, :4], labels, prior[:4], tau=1.0, smoothing=0.1)
-    assert loss.item() == pytest.approx(without.item(), rel=1e-6)
-    assert mine.grad is not None and mine.grad.isfinite().all() and not mine.grad[:, 4].any()
-
-
-@pytest.mark.parametrize("smoothing", [-0.1, 1.0, math.nan])
-def test_smoothing_is_a_share_below_1(smoothing):
-    logits, labels = sample(0)
-    with pytest.raises(ValueError, match=rf"^smoothing is {smoothing}; it must be at least 0 and below 1$"):
-        logit_adjusted(logits, labels, PRIOR, tau=1.0, smoothing=smoothing)
-
-
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
 def test_half_precision_is_computed_in_float32(kind):
     logits, labels = sample(0)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from longtail import build, methods, recipe, schedules
 from longtail.data.batches import Batch, Stream
-from longtail.losses import logit_adjusted, prototypical, supervised_contrastive
+from longtail.losses import prototypical, supervised_contrastive
 from longtail.schedules import Clock
 
 CLASSES, ROWS = 5, 12
@@ -63,14 +63,6 @@ def test_logit_adjustment_knows_how_frequent_classes_are_and_predicts_without(ta
     assert step.terms.keys() == {"cross_entropy"}
     method.eval()
     assert torch.equal(method.predict(batch.images[0]), method.classifier(batch.images[0]))
-
-
-def test_logit_adjustment_smooths_its_targets():
-    method = make("logit-adjustment", "method.smoothing=0.2")
-    (batch,) = given = batches(method)
-    logits, shares = method.classifier(batch.images[0]), torch.tensor(COUNTS / COUNTS.sum()).float()
-    loss = logit_adjusted(logits, batch.labels, shares, tau=1.0, smoothing=0.2)
-    torch.testing.assert_close(method(given, HALF).loss, loss)
 
 
 def test_logit_adjustment_bears_a_class_without_training_images():

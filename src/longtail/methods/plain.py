@@ -40,22 +40,19 @@ class LogitAdjustment(Method):
         classifier: the network.
         prior: `(C,)`, how frequent classes are in training, as shares.
         tau: how much that counts, above 0.
-        smoothing: share of the target that all classes get, in `[0, 1)`; see `losses.logit_adjusted`.
     Source: Menon et al. 2021, arXiv:2007.07314; with `tau` 1 balanced softmax, Ren et al. 2020, arXiv:2007.10740.
     """
 
     prior: Tensor
 
-    def __init__(
-        self, classifier: ImageClassifier, *, prior: Float[Tensor, " classes"], tau: float, smoothing: float = 0.0
-    ) -> None:
+    def __init__(self, classifier: ImageClassifier, *, prior: Float[Tensor, " classes"], tau: float) -> None:
         super().__init__((Stream("instance"),), classifier)
-        self.tau, self.smoothing = tau, smoothing
+        self.tau = tau
         self.register_buffer("prior", prior)
 
     def forward(self, batches: tuple[Batch, ...], clock: Clock) -> Step:  # noqa: ARG002  (this loss knows no time)
         (batch,) = batches
         logits = self.classifier(batch.images.flatten(0, 1))
         with full_precision(logits.device):
-            loss = logit_adjusted(logits, batch.labels, self.prior, tau=self.tau, smoothing=self.smoothing)
+            loss = logit_adjusted(logits, batch.labels, self.prior, tau=self.tau)
         return Step(loss, {"cross_entropy": loss.detach()})

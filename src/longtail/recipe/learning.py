@@ -109,9 +109,6 @@ class LogitAdjustment(Settings):
 
     kind: Literal["logit-adjustment"] = Field(default="logit-adjustment", description="which method")
     tau: Positive = Field(default=1.0, description="factor of the log of the class frequencies")
-    smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.0, description="share of the target that all classes get, in proportion to their frequency; 0: none"
-    )
 
 
 class HybridSC(Settings):
