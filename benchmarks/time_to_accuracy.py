@@ -1,6 +1,6 @@
 """Accuracy against reference minutes: the fast recipes, and others cut to the same time.
 
-Usage: python benchmarks/time_to_accuracy.py --data-root DIR --rows fast,ce-15 [--seeds 3]
+Usage: python benchmarks/time_to_accuracy.py --data-root DIR --rows fast ce-15 [--seeds 3]
 
 Rows that are not named are not trained. What is finished is left alone and what was interrupted goes on, so the same
 command can be given again and again; each time `time_to_accuracy.md` and `time_to_accuracy.svg` are written from all
@@ -9,9 +9,6 @@ runs that there are. A row of 15 minutes takes about 16 for each seed.
 
 import argparse
 import json
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -19,12 +16,13 @@ from statistics import mean, stdev
 import matplotlib.pyplot as plt
 
 import machine
+from longtail import recipe, trainings
+from longtail.rundir import RunDir
 from measure import HERE, about, table
 
 SET = "cifar100-lt-100"
 VALIDATION = ("split=validation", "data.validation=50")
 SHARES = ("top1", "many", "medium", "few")
-SPEEDS = "reference.json"  # in the run folder: what the calibration said, and how long the commands took
 
 
 @dataclass(frozen=True)
@@ -70,32 +68,31 @@ ABLATIONS = {
     "all": Row(f"{SET}/fast", 15, "`fast` as it is"),
     "sgd": Row(f"{SET}/fast", 15, "SGD with Nesterov momentum for Muon", SGD),
     "full-size": Row(f"{SET}/fast", 15, "32 pixels all the time, so fewer epochs", ("augment.stages=[]",)),
-    "no-cutout": Row(f"{SET}/fast", 15, "no cutout", ("augment.cutout=null",)),
+    "no-cutout": Row(f"{SET}/fast", 15, "no cutout", ("augment.cutout=0",)),
     "ce": Row(f"{SET}/fast", 15, "no logit adjustment", ("method.kind=ce",)),
 }
 
 
-def train(row: Row, seed: int, out: Path, data_root: str) -> None:
+def train(row: Row, seed: int, folder: Path, data_root: Path | None) -> None:
     """Train between two measurements of the machine, or go on with it; a finished run is left alone."""
-    if (out / "summary.json").exists():
+    run = RunDir(folder / row.recipe / f"seed-{seed}")
+    if trainings.is_finished(run):
         return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    notes = out.parent / f"{out.name}-{SPEEDS}"
-    record = json.loads(notes.read_text()) if notes.exists() else {"speeds": [], "seconds": 0.0}
-    before = machine.speed()
-    if (out / "recipe.yaml").exists():
-        command = ["resume", str(out)]
-    else:
-        changes = [part for change in row.overrides for part in ("--set", change)]
-        budget = ["--budget", f"{round(60 * row.minutes / machine.factor(before))}s"]
-        command = ["train", row.recipe, *changes, *budget, "--seed", str(seed), "--out", str(out)]
-    start = time.monotonic()
-    done = subprocess.run([sys.executable, "-m", "longtail.cli", *command, "--data-root", data_root], check=False)
-    seconds = time.monotonic() - start
-    record["speeds"] += [before, machine.speed()]
-    record["seconds"] += seconds
-    notes.write_text(json.dumps(record))
-    done.check_returncode()
+    speed = machine.speed()
+    begun = run.recipe.is_file()
+    budget = recipe.load(str(run.recipe)).budget if begun else 60 * row.minutes / machine.factor(speed)
+    _note(run, speed)
+    planned = trainings.plan([row.recipe], [seed], folder, overrides=row.overrides, budget=f"{budget:.0f}s")
+    trainings.run_all(planned, data_root=data_root, say=print)
+    _note(run, machine.speed())
+
+
+def _note(run: RunDir, speed: float) -> None:
+    """Keep what the calibration said beside the run."""
+    file = run.path.with_suffix(".speeds.json")
+    speeds = json.loads(file.read_text()) if file.exists() else []
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps([*speeds, speed]))
 
 
 @dataclass(frozen=True)
@@ -112,16 +109,17 @@ class Result:
 def results(folder: Path) -> list[Result]:
     """Of the finished runs of a row, by seed."""
     found = []
-    for summary in sorted(folder.glob("seed-*/summary.json")):
-        notes = json.loads((folder / f"{summary.parent.name}-{SPEEDS}").read_text())
-        measured = json.loads(summary.read_text())
-        environment = json.loads((summary.parent / "environment.json").read_text())
+    for summary in sorted(folder.rglob("seed-*/summary.json")):
+        run = RunDir(summary.parent)
+        speeds = json.loads(run.path.with_suffix(".speeds.json").read_text())
+        measured, environment = run.read_summary(), run.read_json(run.environment)
+        seconds = environment["time"]["spent"]
         found.append(
             Result(
-                {key: 100 * measured[key] for key in SHARES},
-                notes["seconds"] / 60,
-                machine.reference_minutes(notes["seconds"], *notes["speeds"]),
-                mean(notes["speeds"]),
+                {key: 100 * getattr(measured, key) for key in SHARES},
+                seconds / 60,
+                machine.reference_minutes(seconds, *speeds),
+                mean(speeds),
                 environment["commit"],
             )
         )
@@ -189,9 +187,10 @@ def report(runs: Path) -> str:
     return f"""# Time to accuracy
 
 CIFAR-100-LT, imbalance 100: 10,847 training images. Last epoch, the 5,000 test images that were at hand, mean and
-standard deviation over seeds 0, 1, ... The minutes are those of the whole command, from its start to its report. A
-reference minute is one of a machine on which `machine.py` measures {machine.REFERENCE:.0f} images/s, right before
-and right after each run. All rows are trained with `--budget`, so with the whole schedule of the recipe.
+standard deviation over seeds 0, 1, ... The minutes are those of the command from its start to its results; writing the
+report comes after them. A reference minute is one of a machine on which `machine.py` measures
+{machine.REFERENCE:.0f} images/s, right before and right after each run. All rows are trained with `--budget`, so with
+the whole schedule of the recipe.
 
 {as_table(ROWS, runs)}
 
@@ -208,30 +207,21 @@ By `python benchmarks/{Path(__file__).name} --data-root DIR --rows ROWS --ablati
 """
 
 
-def _chosen(text: str, rows: dict[str, Row]) -> list[str]:
-    names = [name for name in text.split(",") if name]
-    for name in names:
-        if name not in rows:
-            sys.exit(f"error: unknown row {name!r}; allowed: {', '.join(rows)}")
-    return names
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-root", default="")
+    parser.add_argument("--data-root", type=Path)
     parser.add_argument("--runs", type=Path, default=Path("runs/time_to_accuracy"))
-    parser.add_argument("--rows", default="", help=f"comma-separated: {', '.join(ROWS)}")
-    parser.add_argument("--ablations", default="", help=f"comma-separated: {', '.join(ABLATIONS)}")
+    parser.add_argument("--rows", nargs="+", default=[], choices=ROWS)
+    parser.add_argument("--ablations", nargs="+", default=[], choices=ABLATIONS)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
-    rows, ablations = _chosen(options.rows, ROWS), _chosen(options.ablations, ABLATIONS)
     for seed in range(options.seeds):
-        for name in rows:
-            train(ROWS[name], seed, options.runs / name / f"seed-{seed}", options.data_root)
-    for name in ablations:
+        for name in options.rows:
+            train(ROWS[name], seed, options.runs / name, options.data_root)
+    for name in options.ablations:
         row = ABLATIONS[name]
         changed = Row(row.recipe, row.minutes, row.words, (*row.overrides, *VALIDATION))
-        train(changed, 0, options.runs / "ablations" / name / "seed-0", options.data_root)
+        train(changed, 0, options.runs / "ablations" / name, options.data_root)
     picture(options.runs, HERE / "time_to_accuracy.svg")
     (HERE / "time_to_accuracy.md").write_text(report(options.runs))
 

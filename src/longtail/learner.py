@@ -18,7 +18,14 @@ from longtail.schedules import Clock
 
 
 class Learner:
-    """Method, optimiser and moving average: all that changes from step to step."""
+    """Method, optimiser and moving average: all that changes from step to step.
+
+    Args:
+        settings: the recipe.
+        fabric: launched.
+        train_counts: `(C,)` training images per class.
+        fetch: see `build.classifier`.
+    """
 
     def __init__(self, settings: Recipe, fabric: Fabric, train_counts: Counts, *, fetch: bool) -> None:
         self.settings, self.fabric = settings, fabric
@@ -61,9 +68,16 @@ class Learner:
         *,
         rate: float,
     ) -> dict[str, Tensor]:
-        """Take one optimiser step; the loss and its terms on this process, their mean over micro-batches.
+        """Take one optimiser step. Chance is keyed by the step, schedules go by the clock.
 
-        Chance is keyed by the step, schedules go by the clock.
+        Args:
+            micro_batches: of the step, each with a batch for each stream of the method.
+            plan: that they are of.
+            step: counted from 0.
+            clock: the time of the schedule.
+            rate: learning rate.
+        Returns: the loss and its terms on this process, `()` each, their means over micro-batches.
+        Raises: ValueError if a loss is not finite.
         """
         settings, fabric, size = self.settings, self.fabric, build.image_size(self.settings, clock)
         if not self.settled:
