@@ -175,7 +175,7 @@ def picture(runs: Path, file: Path) -> None:
             )
     for words, share in (("Hybrid-SC, published", 46.72), ("Hybrid-PSC, published", 44.97)):
         axes.axhline(share, linestyle=":", color="grey")
-        axes.annotate(words, (1, share), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
+        axes.annotate(words, (0.01, share), xycoords=("axes fraction", "data"), va="bottom", fontsize=8)
     axes.set(xlabel="reference minutes", ylabel="top-1 %, CIFAR-100-LT, imbalance 100", xlim=(0, None))
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower right", fontsize=8)
