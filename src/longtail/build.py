@@ -156,6 +156,7 @@ def augmentation(settings: recipe.Recipe) -> augment.Augmentation:
         crop_padding=a.crop_padding,
         resized_crop=a.resized_crop if settings.data.in_memory or settings.data.image_size is None else None,
         flip=a.flip,
+        trivial=a.trivial,
         jitter=augment.Jitter(**a.jitter.model_dump()) if a.jitter else None,
         grayscale=a.grayscale,
         cutout=a.cutout,
