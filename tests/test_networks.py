@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 import messages
 from longtail.networks import (
+    Airbench,
     CosineClassifier,
     ImageClassifier,
     LinearClassifier,
@@ -160,7 +161,37 @@ def test_resnet9_widths(width):
     assert network(torch.zeros(2, 3, 8, 8)).shape == (2, network.dim) == (2, 8 * width)
 
 
-@pytest.mark.parametrize("make", [ResNet32, ResNet9])
+def test_airbench_is_small_and_as_cheap_as_it_says():
+    network = Airbench()
+    assert parameters(network) == pytest.approx(1.2e6, rel=0.05)
+    assert multiply_adds(network, torch.zeros(2, 3, 32, 32)) == pytest.approx(81e6, rel=0.01)
+    assert [c.kernel_size for c in parts(network, nn.Conv2d)] == [(2, 2)] + [(3, 3)] * 6
+
+
+def test_airbench_pools_before_it_normalises():
+    network, x = lived_in(Airbench(4)), torch.randn(2, 24, 9, 8)
+    first, second = parts(network.stages[0], nn.Conv2d)
+    norms = parts(network.stages[0], nn.BatchNorm2d)
+    y = F.relu(norms[0](F.max_pool2d(F.conv2d(x, first.weight, padding=1), 2)))
+    y = F.relu(norms[1](F.conv2d(y, second.weight, padding=1)))
+    assert y.shape == (2, 4, 4, 4)
+    torch.testing.assert_close(network.stages[0](x), y)
+
+
+def test_airbench_takes_the_maximum_of_each_channel():
+    network, images = lived_in(Airbench(4)), torch.randn(2, 3, 16, 16)
+    x = network.stages(F.relu(F.conv2d(images, network.stem.weight, network.stem.bias, padding=1)))
+    torch.testing.assert_close(network(images), x.flatten(2).max(2).values)
+
+
+@pytest.mark.parametrize("width", [4, 64])
+def test_airbench_widths(width):
+    network = Airbench(width)
+    assert [c.out_channels for c in parts(network, nn.Conv2d)] == [24] + [n * width for n in (1, 1, 2, 2, 4, 4)]
+    assert network(torch.zeros(2, 3, 7, 7)).shape == (2, network.dim) == (2, 4 * width)
+
+
+@pytest.mark.parametrize("make", [ResNet32, ResNet9, Airbench])
 @pytest.mark.parametrize("size", [(32, 32), (8, 8), (40, 24)])
 def test_one_feature_vector_an_image(make, size):
     network = make()
@@ -169,7 +200,7 @@ def test_one_feature_vector_an_image(make, size):
     assert not torch.equal(features[0], features[1])
 
 
-@pytest.mark.parametrize("make", [ResNet32, lambda: ResNet9(8)])
+@pytest.mark.parametrize("make", [ResNet32, lambda: ResNet9(8), lambda: Airbench(16)])
 def test_every_parameter_learns(make):
     backbone = make()
     network = ImageClassifier(backbone, LinearClassifier(backbone.dim, 3))
@@ -177,7 +208,7 @@ def test_every_parameter_learns(make):
     assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
-@pytest.mark.parametrize("make", [ResNet32, ResNet9])
+@pytest.mark.parametrize("make", [ResNet32, ResNet9, Airbench])
 def test_channels_last_changes_nothing(make):
     network, images = lived_in(make()), torch.randn(4, 3, 32, 32)
     before = network(images)

@@ -4,6 +4,7 @@ from longtail.recipe.base import Settings
 from longtail.recipe.data import Augment, Data, Jitter
 from longtail.recipe.learning import (
     SGD,
+    Airbench,
     Alpha,
     Constant,
     ConstantRate,
@@ -35,6 +36,7 @@ from longtail.recipe.training import Groups, Published, Recipe
 
 __all__ = [
     "SGD",
+    "Airbench",
     "Alpha",
     "Augment",
     "Constant",

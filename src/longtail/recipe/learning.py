@@ -20,6 +20,13 @@ class ResNet9(Settings):
     width: AtLeastOne = Field(default=32, description="channels of the first layer")
 
 
+class Airbench(Settings):
+    """A network of few convolutions, faster still."""
+
+    kind: Literal["airbench"] = Field(default="airbench", description="which backbone")
+    width: AtLeastOne = Field(default=64, description="channels of the first stage")
+
+
 class Timm(Settings):
     """Any model of the timm library."""
 
@@ -51,7 +58,7 @@ class CosineHead(Settings):
     scale: Positive = Field(default=30.0, description="factor of the cosines: logits lie between minus and plus this")
 
 
-Network = Annotated[ResNet32 | ResNet9 | Timm, Field(discriminator="kind")]
+Network = Annotated[ResNet32 | ResNet9 | Airbench | Timm, Field(discriminator="kind")]
 Head = Annotated[LinearHead | CosineHead, Field(discriminator="kind")]
 
 
