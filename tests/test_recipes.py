@@ -126,7 +126,7 @@ def test_head_of_the_file_tells_size_and_imbalance(name: str) -> None:
         assert one.data.imbalance == 100
         assert "124 to 1 images" in comments[0]
         return
-    network = "ResNet-9" if name in QUICK else "ResNet-32"
+    network = {"resnet32": "ResNet-32", "resnet9": "ResNet-9", "airbench": "airbench network"}[one.network.kind]
     assert f"{TOTALS[data]:,} training images, {network}." in comments[0]
     assert f"imbalance {one.data.imbalance:g}:" in comments[0]
     assert data == f"{one.data.name}-lt-{one.data.imbalance:g}"
@@ -256,9 +256,10 @@ def test_quick_recipes_are_one_recipe_and_take_equally_long(kind: str) -> None:
 @pytest.mark.parametrize("data", [data for data in PUBLISHED if data.startswith("cifar")])
 def test_an_hour_is_a_wider_network_and_a_stronger_augmentation(data: str) -> None:
     fast, hour = (recipe.load(f"{data}/{kind}") for kind in ("fast", "best-hour"))
-    but = ("name", "epochs", "evaluate_every", "network.width", "augment.cutout")
+    but = ("name", "epochs", "evaluate_every", "network", "augment.trivial")
     assert without(fast, *but) == without(hour, *but)
     assert hour.epochs > fast.epochs
+    assert hour.augment.trivial > fast.augment.trivial
 
 
 @pytest.mark.parametrize("name", QUICK)
