@@ -185,7 +185,7 @@ def test_a_class_is_not_merged_into_itself():
 
 def test_one_class_is_nothing_to_learn(tmp_path):
     standins.write_folder(tmp_path / "images", [3])
-    with pytest.raises(ValueError, match=r"images has only the class 'class_00'; a classifier needs at least 2 classes"):
+    with pytest.raises(ValueError, match="images has only the class 'class_00'; a classifier needs at"):
         owndata.read(data(path=str(tmp_path / "images")))
 
 

@@ -61,7 +61,7 @@ def listing(records: Records, form: str) -> Listing:
         kept = kept[~twice[kept]]
     present, labels = np.unique(numbers[kept], return_inverse=True)
     if len(present) == 0:
-        raise ValueError(f"{records.where} has no image with a label; a classifier needs at least 2 classes")
+        raise ValueError(f"{records.where} has no image with a label")
     if len(present) < len(found):
         absent = [found[c] for c in np.setdiff1d(np.arange(len(found)), present)]
         notes.append(f"{count(len(absent), 'class')} without an image left out: {few(absent)}")
