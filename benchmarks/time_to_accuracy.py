@@ -224,10 +224,10 @@ def report(runs: Path) -> str:
     return f"""# Time to accuracy
 
 CIFAR-100-LT, imbalance 100, {IMAGES:,} training images, where nothing else is said. Last epoch, the 5,000 test images
-that were at hand, mean and standard deviation over seeds 0, 1, ... The minutes are those of the command from its start to its results; writing the
-report comes after them. A reference minute is one of a machine on which `machine.py` measures
-{machine.REFERENCE:.0f} images/s, right before and right after each run. All rows are trained with `--budget`, so with
-the whole schedule of the recipe.
+that were at hand, mean and standard deviation over seeds 0, 1, ... The minutes are those of the command from its start
+to its results; writing the report comes after them. A reference minute is one of a machine on which `machine.py`
+measures {machine.REFERENCE:.0f} images/s, right before and right after each run. All rows are trained with `--budget`,
+so with the whole schedule of the recipe.
 
 {as_table(ROWS, runs)}
 
