@@ -62,8 +62,8 @@ ROWS = {
     "best-hour": Row(f"{SET}/best-hour", 60, "`best-hour`"),
     "best-hour-resnet32": Row(f"{SET}/best-hour", 60, "`best-hour` with ResNet-32", ("network.kind=resnet32",)),
     **_cut(60),
-    "cifar10": Row("cifar10-lt-10/fast", 30, "`fast` on CIFAR-10-LT, imbalance 10"),
-    "cifar10-hour": Row("cifar10-lt-10/best-hour", 60, "`best-hour` on CIFAR-10-LT, imbalance 10"),
+    "cifar10-30": Row("cifar10-lt-10/fast", 30, "`fast` on CIFAR-10-LT, imbalance 10, in 30 minutes"),
+    "cifar10-60": Row("cifar10-lt-10/best-hour", 60, "`best-hour` on CIFAR-10-LT, imbalance 10"),
 }
 SGD = ("optimizer.kind=sgd", "optimizer.lr=0.1", "optimizer.nesterov=true", "optimizer.weight_decay=5e-4")
 # One ingredient of `fast` left out or changed, the rest as it is; on validation, seed 0.
@@ -168,7 +168,7 @@ def published() -> dict[str, float]:
 
 
 def _parameters(name: str) -> float:
-    """Of backbone and classifier, in millions."""
+    """Of backbone and classifier of 100 classes, in millions."""
     one = recipe.load(name)
     return networks.parameters_in_millions(build.classifier(one.network, one.head, classes=100, fetch=False))
 
@@ -223,11 +223,11 @@ def report(runs: Path) -> str:
     """All tables as Markdown."""
     return f"""# Time to accuracy
 
-CIFAR-100-LT, imbalance 100: 10,847 training images. Last epoch, the 5,000 test images that were at hand, mean and
-standard deviation over seeds 0, 1, ... The minutes are those of the command from its start to its results; writing the
-report comes after them. A reference minute is one of a machine on which `machine.py` measures
-{machine.REFERENCE:.0f} images/s, right before and right after each run. All rows are trained with `--budget`, so with
-the whole schedule of the recipe.
+CIFAR-100-LT, imbalance 100, {IMAGES:,} training images, where nothing else is said. Last epoch, the 5,000 test images
+that were at hand, mean and standard deviation over seeds 0, 1, ... The minutes are those of the command from its start
+to its results; writing the report comes after them. A reference minute is one of a machine on which `machine.py`
+measures {machine.REFERENCE:.0f} images/s, right before and right after each run. All rows are trained with `--budget`,
+so with the whole schedule of the recipe.
 
 {as_table(ROWS, runs)}
 

@@ -97,7 +97,7 @@ def test_mistakes_are_one_line_and_leave_nothing_behind(longtail_, tmp_path):
     for line, *parts in (
         ("train phots", "unknown recipe 'phots': neither shipped, nor a file or folder"),
         ("train empty", "empty", "no image"),
-        ("train photos/class_00", "at least 2 classes"),
+        ("train photos/class_00", "no image with a label"),
         ("train photos/class_00/00000.png", "is no data that can be read; allowed: a folder, or a file that ends in"),
         ("train photos.zip", "photos.zip is no data that can be read"),
         ("train digits-lt/ce", "is a shipped recipe, and a folder here"),

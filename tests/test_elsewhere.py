@@ -55,6 +55,14 @@ def test_classes_are_matched_by_name_and_what_is_missing_is_not_measured(run, tm
     assert [result.train_count for result in found.summary.per_class] == run.read_json(run.split)["counts"]
 
 
+def test_one_class_alone_is_measured(run, tmp_path):
+    standins.write_folder(tmp_path / "data" / "only", [4])
+    found = elsewhere.evaluate(run, tmp_path / "data" / "only", device=CPU)
+    (measured,) = [result for result in found.summary.per_class if result.test_count]
+    assert (measured.name, measured.test_count, found.summary.classes_measured) == ("class_00", 4, 1)
+    assert found.summary.top1 == found.summary.balanced_accuracy == measured.recall
+
+
 def test_two_folders_of_one_name_keep_their_results_apart(run, tmp_path):
     for place, counts in (("a", [1, 2, 3]), ("b", [3, 2, 1])):
         standins.write_folder(tmp_path / place / "north", counts)

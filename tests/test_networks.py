@@ -114,10 +114,10 @@ def test_shortcut_has_no_parameters_and_keeps_every_second_pixel(block, channels
     assert torch.equal(layer(x), wanted.clamp(min=0))
 
 
-@pytest.mark.parametrize("make", [ResNet32, ResNet9])
+@pytest.mark.parametrize("make", [ResNet32, ResNet9, Airbench])
 def test_weights_start_from_kaimings_normal_distribution(make):
     for convolution in parts(make(), nn.Conv2d):
-        wanted = math.sqrt(2 / (9 * convolution.in_channels))
+        wanted = math.sqrt(2 / convolution.weight[0].numel())
         assert convolution.weight.std().item() == pytest.approx(wanted, rel=0.15)
         # A uniform distribution of this variance ends at 1.73 standard deviations.
         assert convolution.weight.abs().max() > 2.2 * wanted

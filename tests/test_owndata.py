@@ -183,6 +183,12 @@ def test_a_class_is_not_merged_into_itself():
     assert same is source and lines[0].endswith("dog (2); kept (data.on_rare)")
 
 
+def test_one_class_is_nothing_to_learn(tmp_path):
+    standins.write_folder(tmp_path / "images", [3])
+    with pytest.raises(ValueError, match="images has only the class 'class_00'; a classifier needs at"):
+        owndata.read(data(path=str(tmp_path / "images")))
+
+
 def test_at_least_two_classes_must_be_left():
     with pytest.raises(ValueError, match="merged, only the class 'other' would be left"):
         rare([2, 2, 1], min_images=3, on_rare="merge:other")

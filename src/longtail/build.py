@@ -158,7 +158,7 @@ def augmentation(settings: recipe.Recipe) -> augment.Augmentation:
         crop_padding=a.crop_padding,
         resized_crop=a.resized_crop if settings.data.in_memory or settings.data.image_size is None else None,
         flip=a.flip,
-        trivial=a.trivial,
+        trivial_augment=a.trivial_augment,
         jitter=augment.Jitter(**a.jitter.model_dump()) if a.jitter else None,
         grayscale=a.grayscale,
         cutout=a.cutout,

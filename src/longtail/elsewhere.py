@@ -47,8 +47,8 @@ def evaluate(
 ) -> Measured:
     """Measure a finished run on images of your own, and write what comes out into its folder, beside its own results.
 
-    Classes are matched by their names. One that the data lacks is not measured. Images are prepared as for `predict`;
-    those that cannot be read are left out, and told.
+    Classes are matched by their names. The data may have any of them; one that it lacks is not measured.
+    Images are prepared as for `predict`; those that cannot be read are left out, and told.
 
     Args:
         run: a finished run, of any data.

@@ -133,15 +133,16 @@ class _Stage(nn.Sequential):
 
 
 class Airbench(Backbone):
-    """Seven convolutions without shortcuts: less accurate per epoch than `ResNet9`, more per minute.
+    """Seven convolutions without shortcuts, which pool before they normalise.
 
-    At the default width 1.2 million parameters and 81 million multiply-adds at 32 x 32 pixels, most of
-    it on maps of half the size or less. Images need at least 7 x 7 pixels.
+    At the default width 1.2 million parameters and 81 million multiply-adds at 32 x 32 pixels. Images need at least
+    7 x 7 pixels.
 
     Args:
         width: channels of the first stage, at least 1; the other two have 2 and 4 times as many.
-    Source: the network of Keller Jordan's airbench, arXiv:2404.00498, section 3.1, with other widths and a first layer
-        that is learned like the others.
+    Source: the network of Keller Jordan's airbench, arXiv:2404.00498, section 3.1. Here all of it is learned, the
+        first layer and the scales of the normalisations too, with ReLU for GELU, Kaiming's initialisation, other
+        widths, zeros around the image and logits as they are.
 
     >>> Airbench()(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 256])

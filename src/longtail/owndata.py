@@ -27,17 +27,22 @@ def read(data: recipe.Data, *, path: Path | None = None) -> sources.Listing:
     Args:
         data: settings of own data.
         path: where the data is; `None`: where the settings say.
-    Raises: ValueError or FileNotFoundError as `sources.read`, and ValueError if nobody says where the data is.
+    Raises: ValueError or FileNotFoundError as `sources.read`, and ValueError if nobody says where the data is or all
+        images are of one class.
     """
     if path is None and data.path is None:
         raise ValueError("data.path is null; say where your images are: --set data.path=DIR")
-    return sources.read(
-        path or Path(str(data.path)),
+    place = path or Path(str(data.path))
+    listing = sources.read(
+        place,
         form=data.form,
         root=Path(data.root) if data.root is not None else None,
         label_column=data.label_column,
         group_column=data.group_by if data.group_by not in (None, "none", *GROUPS) else None,
     )
+    if len(names := listing.source.class_names) < 2:
+        raise ValueError(f"{place} has only the class {names[0]!r}; a classifier needs at least 2 classes")
+    return listing
 
 
 def shrunk_side(data: recipe.Data) -> int | None:

@@ -9,19 +9,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tv
 
 from longtail.data import augment as A
-from longtail.data import trivial as T
+from longtail.data import trivial_augment as T
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 OFF = A.Augmentation(mean=MEAN, std=STD)
 JITTER = A.Jitter(brightness=0.4, contrast=0.5, saturation=0.6, hue=0.2, probability=0.8)
 CIFAR = replace(OFF, crop_padding=4, flip=0.5, grayscale=0.2)
 EVERYTHING = replace(OFF, resized_crop=(0.2, 1.0), flip=0.5, jitter=JITTER, grayscale=0.2, cutout=5)
-CROP = {"resized_crop": None, "crop_padding": 4}
-TRIVIAL = replace(EVERYTHING, trivial=0.5)
+TRIVIAL = replace(EVERYTHING, trivial_augment=0.5)
 SIZES = [(8, 8), (7, 12), (1, 9), (9, 1)]
 
 
@@ -50,22 +48,10 @@ def jittered(image: Tensor, factors: Tensor, order: Tensor) -> Tensor:
     return image
 
 
-def trivially(image: Tensor, operation: int, level: int) -> Tensor:
-    """One image with values in 0..1, as torchvision's own TrivialAugment changes it."""
-    whole = v2.TrivialAugmentWide()
-    name, (magnitudes, signed) = list(whole._AUGMENTATION_SPACE.items())[(operation + 1) % T.OPERATIONS]
-    every = magnitudes(31, *image.shape[-2:])
-    magnitude = 0.0 if every is None else every[abs(level)].item()
-    if signed:  # torchvision's own are rounded to float32, which can tip the nearest pixel over to the next one
-        magnitude = round(every[-1].item(), 2) * level / T.STRONGEST
-    pixels = (image * 255).round().to(torch.uint8)
-    return whole._apply_image_or_video_transform(pixels, name, magnitude, "nearest", {Tensor: None}) / 255
-
-
 # The whole.
 
 
-@pytest.mark.parametrize("on", [CIFAR, EVERYTHING, replace(CIFAR, jitter=JITTER, trivial=0.8, cutout=4)])
+@pytest.mark.parametrize("on", [CIFAR, EVERYTHING, replace(CIFAR, jitter=JITTER, trivial_augment=0.8, cutout=4)])
 @pytest.mark.parametrize("size", [(16, 16), (9, 14)])
 @pytest.mark.parametrize("expanded", [True, False])
 def test_augment_equals_torchvision_one_image_at_a_time(on, size, expanded):
@@ -80,7 +66,9 @@ def test_augment_equals_torchvision_one_image_at_a_time(on, size, expanded):
         if p.box is not None:
             x = tv.resized_crop(x, *p.box[v, b].tolist(), size=list(size), antialias=True)
         x = tv.horizontal_flip(x) if p.flip[v, b] else x
-        x = trivially(x, *p.trivial[v, b].tolist()) if p.trivial is not None else x
+        if p.trivial_augment is not None:
+            pixels = (x * 255).round().to(torch.uint8)
+            x = T.apply(pixels[None], *p.trivial_augment[v, b, :, None])[0] / 255
         x = jittered(x, p.factors[v, b], p.order[v, b]) if p.jitter is not None and p.jitter[v, b] else x
         x = tv.rgb_to_grayscale(x, num_output_channels=3) if p.grayscale[v, b] else x
         x = tv.normalize(x, list(MEAN), list(STD))
@@ -147,7 +135,7 @@ def test_the_key_decides_everything():
     [
         {"jitter": None},
         {"flip": 0.0},
-        {"trivial": 0.0},
+        {"trivial_augment": 0.0},
         {"grayscale": 0.0},
         {"cutout": 0},
         {"resized_crop": None, "crop_padding": 4},
@@ -175,8 +163,8 @@ def test_rates_are_the_probabilities():
 
 
 def test_operations_and_levels_are_uniform_among_the_images_that_are_changed():
-    p, images = draw(replace(OFF, trivial=0.7), batch=20_000), 40_000
-    operation, level = p.trivial.flatten(0, 1).unbind(1)
+    p, images = draw(replace(OFF, trivial_augment=0.7), batch=20_000), 40_000
+    operation, level = p.trivial_augment.flatten(0, 1).unbind(1)
     times = operation.bincount(minlength=T.OPERATIONS)
     each = 0.7 * images / T.OPERATIONS
     assert len(times) == T.OPERATIONS == 14
@@ -263,7 +251,7 @@ def test_any_shape(on, shape):
         ({"std": (1.0, 0.0, 1.0)}, "std is"),
         ({"flip": 1.5}, "flip is 1.5"),
         ({"grayscale": -0.1}, "grayscale is"),
-        ({"trivial": 1.1}, "trivial is 1.1"),
+        ({"trivial_augment": 1.1}, "trivial_augment is 1.1"),
         ({"cutout": -1}, "cutout is -1"),
     ],
 )
@@ -285,7 +273,13 @@ crops = st.one_of(
     st.fixed_dictionaries({"crop_padding": st.integers(0, 9)}), st.fixed_dictionaries({"resized_crop": areas})
 )
 rest = st.fixed_dictionaries(
-    {"flip": unit, "trivial": unit, "jitter": st.none() | jitters, "grayscale": unit, "cutout": st.integers(0, 20)}
+    {
+        "flip": unit,
+        "trivial_augment": unit,
+        "jitter": st.none() | jitters,
+        "grayscale": unit,
+        "cutout": st.integers(0, 20),
+    }
 )
 
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from longtail.data import trivial
+from longtail.data import trivial_augment
 from longtail.data.pixels import color_jitter, cutout, flip, grayscale, resized_crop, window
 
 _CACHED = 2**20  # numbers that stay in a processor's cache
@@ -48,7 +48,8 @@ class Augmentation:
         resized_crop: smallest and largest area of a random box (as fractions of the image, above 0, at most 1;
             aspect 3/4 to 4/3) that is resized to the whole image; `None` is off.
         flip: probability of a mirror image, left to right.
-        trivial: probability of one random operation of random strength, as in `trivial.trivial`.
+        trivial_augment: probability of one random operation of random strength, as in `trivial_augment.apply`; its
+            authors have 1. If it is above 0, pixels that `resized_crop` has interpolated are rounded to whole values.
         jitter: random colours; `None` is off.
         grayscale: probability of losing all colour.
         cutout: side in pixels of a square set to 0, the mean colour, clipped at the border; 0 is off.
@@ -60,7 +61,7 @@ class Augmentation:
     crop_padding: int = 0
     resized_crop: tuple[float, float] | None = None
     flip: float = 0.0
-    trivial: float = 0.0
+    trivial_augment: float = 0.0
     jitter: Jitter | None = None
     grayscale: float = 0.0
     cutout: int = 0
@@ -68,7 +69,7 @@ class Augmentation:
     def __post_init__(self) -> None:
         if not min(self.std) > 0:
             raise ValueError(f"std is {self.std}; every channel must be above 0")
-        for name in ("flip", "trivial", "grayscale"):
+        for name in ("flip", "trivial_augment", "grayscale"):
             _check(name, getattr(self, name), 0.0, 1.0)
         if self.crop_padding < 0 or self.cutout < 0:
             raise ValueError(f"crop_padding is {self.crop_padding} and cutout is {self.cutout}; pixels are at least 0")
@@ -93,7 +94,7 @@ class Parameters:
         crop: `(V, B, 2)`, top and left in the padded image, in `[0, 2 * padding]`.
         box: `(V, B, 4)`, top, left, height and width of the box to be resized, in pixels, inside the image.
         flip: `(V, B)`, which images are mirrored.
-        trivial: `(V, B, 2)`, operation and level of `trivial.trivial`.
+        trivial_augment: `(V, B, 2)`, operation and level of `trivial_augment.apply`.
         jitter: `(V, B)`, which images change colour.
         factors: `(V, B, 4)`, of brightness, contrast and saturation, and the shift of hue.
         order: `(V, B, 4)`, a permutation of 0..3: which of the four comes first, second, ...
@@ -104,7 +105,7 @@ class Parameters:
     crop: Int[Tensor, "views batch 2"] | None
     box: Int[Tensor, "views batch 4"] | None
     flip: Bool[Tensor, "views batch"] | None
-    trivial: Int[Tensor, "views batch 2"] | None
+    trivial_augment: Int[Tensor, "views batch 2"] | None
     jitter: Bool[Tensor, "views batch"] | None
     factors: Float[Tensor, "views batch 4"] | None
     order: Int[Tensor, "views batch 4"] | None
@@ -158,7 +159,7 @@ def draw(
         crop=crop,
         box=box,
         flip=torch.from_numpy(turned < on.flip) if on.flip else None,
-        trivial=_operations(operation, on.trivial) if on.trivial else None,
+        trivial_augment=_operations(operation, on.trivial_augment) if on.trivial_augment else None,
         jitter=torch.from_numpy(touched < jitter.probability) if jitter else None,
         factors=factors,
         order=order,
@@ -175,8 +176,8 @@ def _whole(chance: np.ndarray, count: int | np.ndarray) -> Tensor:
 def _operations(chance: np.ndarray, probability: float) -> Int[Tensor, "views batch 2"]:
     """Operation and level of TrivialAugment from four uniform numbers an image: whether, which, how far, which way."""
     whether, which, far, way = np.moveaxis(chance, -1, 0)
-    operation = np.where(whether < probability, np.floor(which * trivial.OPERATIONS), trivial.NOTHING)
-    level = np.floor(far * (trivial.STRONGEST + 1)) * np.where(way < 0.5, -1, 1)
+    operation = np.where(whether < probability, np.floor(which * trivial_augment.OPERATIONS), trivial_augment.NOTHING)
+    level = np.floor(far * (trivial_augment.STRONGEST + 1)) * np.where(way < 0.5, -1, 1)
     return torch.from_numpy(np.stack([operation, level], -1).astype(np.int64))
 
 
@@ -247,9 +248,9 @@ def _augmented(
     else:
         pixels = images.flatten(0, 1)  # bytes are mirrored in a fraction of the time that floats take
         pixels = pixels if p.flip is None else flip(pixels, p.flip.flatten())
-    if p.trivial is not None:
+    if p.trivial_augment is not None:
         pixels = pixels.round().to(torch.uint8) if pixels.is_floating_point() else pixels
-        pixels = trivial.trivial(pixels, *p.trivial.flatten(0, 1).unbind(1))
+        pixels = trivial_augment.apply(pixels, *p.trivial_augment.flatten(0, 1).unbind(1))
     # From here on one float tensor, changed in place: on a CPU, fresh memory costs more than the arithmetic.
     pixels = pixels.float().div_(255)
     if p.jitter is not None and p.factors is not None and p.order is not None:

@@ -172,9 +172,10 @@ class Augment(Settings):
         default=None, description="smallest and largest share of the area for a random resized crop; null: none"
     )
     flip: Fraction = Field(default=0.0, description="probability of a left-right flip")
-    trivial: Fraction = Field(
+    trivial_augment: Fraction = Field(
         default=0.0,
-        description="probability of one random operation of random strength, of geometry or colour: TrivialAugment",
+        description="TrivialAugment: probability of one random operation of random strength, of geometry or colour; "
+        "one of the 14 does nothing",
     )
     jitter: Jitter | None = Field(default=None, description="random changes of colour; null: none")
     grayscale: Fraction = Field(default=0.0, description="probability of losing all colour")

@@ -21,7 +21,7 @@ class ResNet9(Settings):
 
 
 class Airbench(Settings):
-    """A network of few convolutions, faster still."""
+    """A network of seven convolutions, without shortcuts."""
 
     kind: Literal["airbench"] = Field(default="airbench", description="which backbone")
     width: AtLeastOne = Field(default=64, description="channels of the first stage")

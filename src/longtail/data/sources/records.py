@@ -49,7 +49,7 @@ def listing(records: Records, form: str) -> Listing:
     Args:
         records: at least one.
         form: what the data was taken for, in words.
-    Raises: ValueError if no image has a label, or all have the same.
+    Raises: ValueError if no image has a label.
     """
     numbers, found, notes = _classes(records)
     kept = np.flatnonzero(numbers >= 0)
@@ -60,9 +60,8 @@ def listing(records: Records, form: str) -> Listing:
         notes.append(_passed_over(records, twice, "listed again with the same label and split"))
         kept = kept[~twice[kept]]
     present, labels = np.unique(numbers[kept], return_inverse=True)
-    if len(present) < 2:
-        only = f"only the class {found[present[0]]!r}" if len(present) else "no image with a label"
-        raise ValueError(f"{records.where} has {only}; a classifier needs at least 2 classes")
+    if len(present) == 0:
+        raise ValueError(f"{records.where} has no image with a label")
     if len(present) < len(found):
         absent = [found[c] for c in np.setdiff1d(np.arange(len(found)), present)]
         notes.append(f"{count(len(absent), 'class')} without an image left out: {few(absent)}")

@@ -15,10 +15,11 @@ OPERATIONS = NOTHING + 1  # how many
 
 _Pixels = UInt8[Tensor, "n 3 h w"]
 _Kinds = Int[Tensor, " n"]
-_Change = Callable[[_Pixels, _Kinds, _Kinds], Tensor]
+_Levels = Int[Tensor, " n"]
+_Change = Callable[[_Pixels, _Kinds, _Levels], Tensor]
 
 
-def trivial(images: _Pixels, operations: _Kinds, levels: Int[Tensor, " n"]) -> _Pixels:
+def apply(images: _Pixels, operations: _Kinds, levels: _Levels) -> _Pixels:
     """Change each image by one operation of geometry or colour, with black where nothing is left of it.
 
     Args:
@@ -27,10 +28,10 @@ def trivial(images: _Pixels, operations: _Kinds, levels: Int[Tensor, " n"]) -> _
             sharpness, posterising, solarising, stretched contrast, equalised histogram, nothing.
         levels: `(N,)`, in `[-STRONGEST, STRONGEST]`; the sign counts for the first nine alone.
     Returns: `(N, 3, H, W)`.
-    Source: Müller and Hutter 2021, arXiv:2103.10158, in its wide ranges; equal to torchvision's `TrivialAugmentWide`
-        with the same operation and level, up to the rounding of a pixel.
+    Source: Müller and Hutter 2021, arXiv:2103.10158, in its wide ranges. torchvision's `TrivialAugmentWide` rounds
+        magnitudes to float32 first, which can move a shift by a pixel or a threshold by one value.
 
-    >>> trivial(torch.full((1, 3, 8, 8), 200, dtype=torch.uint8), torch.tensor([5]), torch.tensor([-30])).unique()
+    >>> apply(torch.full((1, 3, 8, 8), 200, dtype=torch.uint8), torch.tensor([5]), torch.tensor([-30])).unique()
     tensor([2], dtype=torch.uint8)
     """
     done = images.clone()
@@ -42,10 +43,10 @@ def trivial(images: _Pixels, operations: _Kinds, levels: Int[Tensor, " n"]) -> _
     return done
 
 
-def _moved(images: _Pixels, operations: _Kinds, levels: _Kinds) -> Tensor:
+def _moved(images: _Pixels, operations: _Kinds, levels: _Levels) -> Tensor:
     """Sheared about the upper left corner, shifted by up to 32 pixels or turned about the centre by up to 135 degrees.
 
-    Each pixel takes the value of the nearest one at `back @ (x, y, 1)`, with x and y from the centre of the image.
+    Each pixel takes the value of the one nearest to `back @ (x, y, 1)`: from the centre, in units of half an image.
     """
     height, width = images.shape[2:]
 
@@ -55,7 +56,6 @@ def _moved(images: _Pixels, operations: _Kinds, levels: _Kinds) -> Tensor:
     across, down = of(_SHEAR_X, 0.99), of(_SHEAR_Y, 0.99)
     right, lower = of(_SHIFT_X, 32).trunc(), of(_SHIFT_Y, 32).trunc()
     angle = torch.deg2rad(of(_ROTATION, 135))
-    # In units of half an image, as `affine_grid` wants it.
     first = [angle.cos(), (across - angle.sin()) * height / width, (across * height - 2 * right) / width]
     second = [(down + angle.sin()) * width / height, angle.cos(), (down * width - 2 * lower) / height]
     back = torch.stack([torch.stack(row, -1) for row in (first, second)], 1).to(images.device, torch.float32)
@@ -63,7 +63,7 @@ def _moved(images: _Pixels, operations: _Kinds, levels: _Kinds) -> Tensor:
     return F.grid_sample(images.float(), grid, mode="nearest", padding_mode="zeros", align_corners=False)
 
 
-def _blended(images: _Pixels, operations: _Kinds, levels: _Kinds) -> Tensor:
+def _blended(images: _Pixels, operations: _Kinds, levels: _Levels) -> Tensor:
     """Nearer to black, to gray or to its mean, or as far away from it."""
     pixels = images.float()
     gray = tv.rgb_to_grayscale(pixels).floor()
@@ -74,7 +74,7 @@ def _blended(images: _Pixels, operations: _Kinds, levels: _Kinds) -> Tensor:
     return (pixels * _each(1 + more, images) + base * _each(-more, images)).clamp_(0, 255)
 
 
-def _sharpened(images: _Pixels, _: _Kinds, levels: _Kinds) -> Tensor:
+def _sharpened(images: _Pixels, _: _Kinds, levels: _Levels) -> Tensor:
     """Nearer to its smoothed self or as far away from it, but for the border."""
     pixels = images.float()
     if min(images.shape[2:]) > 2:
@@ -86,18 +86,18 @@ def _sharpened(images: _Pixels, _: _Kinds, levels: _Kinds) -> Tensor:
     return pixels.clamp_(0, 255)
 
 
-def _posterised(images: _Pixels, _: _Kinds, levels: _Kinds) -> Tensor:
+def _posterised(images: _Pixels, _: _Kinds, levels: _Levels) -> Tensor:
     """Two to eight bits are left."""
     lost = 8 - (8 - _strengths(levels.abs(), 6)).round().long()
     return images & (256 - 2**lost).to(images.device, torch.uint8)[:, None, None, None]
 
 
-def _solarised(images: _Pixels, _: _Kinds, levels: _Kinds) -> Tensor:
+def _solarised(images: _Pixels, _: _Kinds, levels: _Levels) -> Tensor:
     """Inverted where it is bright."""
     return torch.where(images >= _each(255 - _strengths(levels.abs(), 255), images), ~images, images)
 
 
-def _strengths(levels: _Kinds, strongest: float) -> Float64[Tensor, " n"]:
+def _strengths(levels: _Levels, strongest: float) -> Float64[Tensor, " n"]:
     return strongest * levels.double() / STRONGEST
 
 
