@@ -163,13 +163,17 @@ def large_batches() -> str:
     """One step of Hybrid-SC in a process of its own; images that the network sees are part of the memory."""
     rows: list[list[object]] = []
     for batch, chunk in ((256, None), (1024, None), (4096, 256)):
-        memory, seconds = map(float, in_own_process(__file__, "--large", str(batch), str(chunk or 0)).split())
-        rows.append([batch, chunk or "-", memory, seconds, 3 * batch / seconds])
-    return table(["images a stream", "method.chunk", "extra memory, MiB", "seconds a step", "images/s"], rows)
+        for kind in ("kept", "returned"):
+            found = in_own_process(__file__, "--large", kind, str(batch), str(chunk or 0))
+            memory, seconds = map(float, found.split())
+            rows.append([batch, chunk or "-", kind, memory, seconds, 3 * batch / seconds])
+    columns = ["images a stream", "method.chunk", "freed memory is", "extra memory, MiB", "seconds a step", "images/s"]
+    return table(columns, rows)
 
 
-def one_large(batch: int, chunk: int) -> tuple[float, float]:
-    machine.keep_memory()
+def one_large(kind: str, batch: int, chunk: int) -> tuple[float, float]:
+    if kind == "kept":
+        machine.keep_memory()
     torch.manual_seed(0)
     settings = recipe.load("cifar100-lt-100/hybrid-sc", [f"method.chunk={chunk or 'null'}"])
     layout: Any = torch.channels_last
@@ -213,14 +217,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-root", type=Path, default=Path())
     parser.add_argument("--bare", nargs=2, metavar=("kept|returned", "IMAGES"))
-    parser.add_argument("--large", nargs=2, metavar=("IMAGES", "CHUNK"))
+    parser.add_argument("--large", nargs=3, metavar=("kept|returned", "IMAGES", "CHUNK"))
     parser.add_argument("--rounds", type=int, default=12)
     options = parser.parse_args()
     if options.bare:
         sys.stdout.write(f"{one_bare(options.bare[0], int(options.bare[1]))}\n")
         return
     if options.large:
-        sys.stdout.write("{} {}\n".format(*one_large(*map(int, options.large))))
+        kind, batch, chunk = options.large
+        sys.stdout.write("{} {}\n".format(*one_large(kind, int(batch), int(chunk))))
         return
     memory, large = kept_memory(3), large_batches()
     machine.keep_memory()  # as training does
