@@ -40,7 +40,7 @@ def read(data: recipe.Data, *, path: Path | None = None) -> sources.Listing:
         label_column=data.label_column,
         group_column=data.group_by if data.group_by not in (None, "none", *GROUPS) else None,
     )
-    if len(names := listing.source.class_names) < 2:
+    if len(names := listing.source.class_names) == 1:
         raise ValueError(f"{place} has only the class {names[0]!r}; a classifier needs at least 2 classes")
     return listing
 
