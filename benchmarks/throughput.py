@@ -174,6 +174,8 @@ def large_batches() -> str:
 def one_large(kind: str, batch: int, chunk: int) -> tuple[float, float]:
     if kind == "kept":
         machine.keep_memory()
+    else:
+        machine.return_memory()
     torch.manual_seed(0)
     settings = recipe.load("cifar100-lt-100/hybrid-sc", [f"method.chunk={chunk or 'null'}"])
     layout: Any = torch.channels_last
@@ -259,7 +261,8 @@ backward and optimiser; the paper's recipe has 1,536 images a step.
 
 One step, forward and backward, of Hybrid-SC with ResNet-32; three views of so many images a step, which are in the
 memory too. With `method.chunk` the network keeps what lies between its layers for so many views at a time, and computes
-it again for the gradient (`methods/chunks.py`).
+it again for the gradient (`methods/chunks.py`). Training then returns all freed memory (`machine.return_memory`), since
+kept in parts it is full of holes; without chunks it keeps it.
 
 {large}
 

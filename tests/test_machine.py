@@ -35,6 +35,33 @@ def test_memory_is_kept_for_the_next_step():
     assert not kept or again < given_back / 10
 
 
+HOLES = """
+import os, sys, torch
+from longtail import machine
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+
+changed = sys.argv[1] == "returned" and machine.return_memory()
+torch.ones(2**21)  # glibc takes the next ones of this size from its heap
+before = resident()
+both = [(torch.ones(2**20), torch.ones(2**15)) for _ in range(50)]
+both = [small for _, small in both]
+print(int(changed), resident() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_is_returned_between_what_is_in_use():
+    """50 tensors of 4 MiB are freed, and what lies between them is not."""
+    said = {
+        kind: subprocess.run([sys.executable, "-c", HOLES, kind], capture_output=True, text=True, check=True).stdout
+        for kind in ("returned", "as it is")
+    }
+    changed, left = map(int, said["returned"].split())
+    assert not changed or left < 50 < 150 < int(said["as it is"].split()[1])
+
+
 def test_absent_devices_are_named():
     for device, reason in (("cuda", "not present"), ("tpu", "unknown")):
         if device == "cuda" and torch.cuda.is_available():

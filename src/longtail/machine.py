@@ -73,11 +73,25 @@ def keep_memory() -> bool:
 
     Returns: whether something was changed.
     """
-    if platform.libc_ver()[0] != "glibc":
-        return False
-    most_mappings, trim_threshold = -4, -1  # M_MMAP_MAX and M_TRIM_THRESHOLD in malloc.h
-    library = ctypes.CDLL(None)
-    return bool(library.mallopt(most_mappings, 0) and library.mallopt(trim_threshold, -1))
+    return _set(_MOST_MAPPINGS, 0) and _set(_TRIM_THRESHOLD, -1)
+
+
+def return_memory() -> bool:
+    """Let the C library give every tensor back to the operating system when it is freed, until this program ends.
+
+    The opposite of `keep_memory`, for when memory is shorter than time. glibc itself gives only the largest back: the
+    others leave holes between what is still in use, which can be several times as much (`benchmarks/throughput.md`).
+
+    Returns: whether something was changed.
+    """
+    return _set(_MAPPING_THRESHOLD, 2**16)
+
+
+_TRIM_THRESHOLD, _MAPPING_THRESHOLD, _MOST_MAPPINGS = -1, -3, -4  # in glibc's malloc.h
+
+
+def _set(parameter: int, value: int) -> bool:
+    return platform.libc_ver()[0] == "glibc" and bool(ctypes.CDLL(None).mallopt(parameter, value))
 
 
 def now() -> str:

@@ -162,7 +162,8 @@ def resume(
 def _launch(fabric: Fabric, settings: Recipe, task: Task, run: RunDir, console: Console, since: float) -> Summary:
     machine.launch(fabric)
     if fabric.device.type == "cpu":
-        machine.keep_memory()
+        in_chunks = getattr(settings.method, "chunk", None) is not None
+        machine.return_memory() if in_chunks else machine.keep_memory()
     try:
         with _interruptions() as interrupted:
             summary = fit(fabric, settings, task, run, since=since, interrupted=interrupted, console=console)
