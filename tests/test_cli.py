@@ -97,15 +97,18 @@ def test_every_command_has_help(longtail_: Command, name: str) -> None:
 
 
 def test_help_comes_at_once() -> None:
-    """Processor time, so that a busy machine changes little; best of three."""
-    spent = []
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        said = subprocess.run([PROGRAM, "train", "--help"], capture_output=True, text=True, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-        assert "method.temperature=0.07" in said.stdout
-    assert min(spent) < 0.5, spent
+    """In a fraction of the processor time that only importing PyTorch takes, since machines differ; best of three."""
+    help_, heavy = [PROGRAM, "train", "--help"], [sys.executable, "-c", "import torch"]
+    assert "method.temperature=0.07" in subprocess.run(help_, capture_output=True, text=True, check=True).stdout
+    spent = {"help": [_processor_time(help_) for _ in range(3)], "torch": [_processor_time(heavy) for _ in range(3)]}
+    assert min(spent["help"]) < 0.3 * min(spent["torch"]), spent
+
+
+def _processor_time(command: list[str]) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, capture_output=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_version(longtail_: Command) -> None:
