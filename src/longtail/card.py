@@ -231,7 +231,7 @@ def _training(run: RunDir, settings: Recipe, environment: dict[str, Any]) -> lis
     resumed = len(environment["resumed"])
     return [
         ("method", f"`{settings.method.kind}`"),
-        ("network", f"`{network.name if network.kind == 'timm' else network.kind}`"),
+        ("network", f"`{recipe.network_name(network)}`"),
         ("epochs, batch", f"{settings.epochs:,}, {settings.batch_size:,}"),
         ("seed", str(settings.seed)),
         ("precision", settings.precision),

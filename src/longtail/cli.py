@@ -480,7 +480,7 @@ def recipes(
                     [
                         [
                             each.name,
-                            each.network.name if each.network.kind == "timm" else each.network.kind,
+                            recipe.network_name(each.network),
                             str(each.epochs),
                             str(each.batch_size),
                             console.percent(each.published and each.published.top1),

@@ -1,4 +1,4 @@
-"""Lengths of time as people write them: 90s, 15m, 1h30m."""
+"""Lengths of time as people write them: 90s, 15m, 1h30m, and 1:30:00 on a clock."""
 
 import re
 
@@ -36,3 +36,17 @@ def words(seconds: float) -> str:
     minutes, left = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return "".join(f"{n}{unit}" for n, unit in ((hours, "h"), (minutes, "m"), (left, "s")) if n) or "0s"
+
+
+def clock(seconds: float) -> str:
+    """Write a length of time as a clock that counts down shows it.
+
+    Args:
+        seconds: at least 0.
+
+    >>> clock(5), clock(3671.4)
+    ('0:05', '1:01:11')
+    """
+    minutes, left = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"

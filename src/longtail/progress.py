@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
+from longtail import durations
 from longtail.metrics import Summary
 from longtail.schedules import Clock
 
@@ -61,7 +62,7 @@ class Display:
         now = time.monotonic()
         steps, seconds = clock.step + 1 - self._done, now - self._started
         left = (clock.steps - clock.step - 1) * seconds / steps
-        self._pace = f"{images * steps / max(seconds, 1e-9):,.0f} images/s, {clock_time(left)} left"
+        self._pace = f"{images * steps / max(seconds, 1e-9):,.0f} images/s, {durations.clock(left)} left"
         self._loss = f"loss {loss:.3f}"
         self._bar.update(
             self._task,
@@ -121,7 +122,7 @@ def counting(
             nonlocal printed
             now = time.monotonic()
             rate = done / max(now - started, 1e-9)
-            left = f", {clock_time((of - done) / max(rate, 1e-9))} left" if of is not None else ""
+            left = f", {durations.clock((of - done) / max(rate, 1e-9))} left" if of is not None else ""
             bar.update(task, completed=done, total=of, pace=f"{rate:,.0f}/s{left}")
             if not where.is_terminal and now - printed > SECONDS_BETWEEN_LINES:
                 printed = now
@@ -147,14 +148,3 @@ def watching() -> Iterator[Callable[[str], None]]:
             where.print(text, highlight=False, markup=False, soft_wrap=True)
 
     yield show
-
-
-def clock_time(seconds: float) -> str:
-    """Hours, minutes and seconds.
-
-    >>> clock_time(3725.4)
-    '1:02:05'
-    """
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}"

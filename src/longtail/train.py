@@ -1,7 +1,6 @@
 """Training: the loop, written out, from a recipe to a filled run folder."""
 
 import os
-import signal
 import sys
 import threading
 import time
@@ -23,6 +22,7 @@ from longtail import (
     card,
     durations,
     evaluate,
+    interruptions,
     machine,
     methods,
     mistakes,
@@ -35,6 +35,7 @@ from longtail import (
 )
 from longtail.data import batches
 from longtail.data.pixels import shrink
+from longtail.journal import Journal
 from longtail.learner import Learner
 from longtail.metrics import Summary
 from longtail.networks import ImageClassifier
@@ -165,7 +166,7 @@ def _launch(fabric: Fabric, settings: Recipe, task: Task, run: RunDir, console: 
         in_chunks = getattr(settings.method, "chunk", None) is not None
         machine.return_memory() if in_chunks else machine.keep_memory()
     try:
-        with _interruptions() as interrupted:
+        with interruptions.flagged() as interrupted:
             summary = fit(fabric, settings, task, run, since=since, interrupted=interrupted, console=console)
     except (Exception, KeyboardInterrupt) as error:
         if fabric.world_size > 1:
@@ -215,13 +216,9 @@ def _try(classifier: ImageClassifier, settings: Recipe, task: Task) -> None:
     except Exception as error:  # a network may fail in any way when images are too small for it, or of a fixed size
         _, _, height, width = pixels.shape
         raise ValueError(
-            f"network {_name(settings)} cannot take images of {width} x {height} pixels ({error}); "
-            "choose another network, data.image_size or augment.stages"
+            f"network {recipe.network_name(settings.network)} cannot take images of {width} x {height} pixels "
+            f"({error}); choose another network, data.image_size or augment.stages"
         ) from error
-
-
-def _name(settings: Recipe) -> str:
-    return settings.network.name if isinstance(settings.network, recipe.Timm) else settings.network.kind
 
 
 def _plan(settings: Recipe, task: Task, method: methods.Method, fabric: Fabric) -> batches.Plan:
@@ -277,7 +274,7 @@ def fit(
         say=partial(_say, console) if first else _silent,
         cost=_cost(settings, task),
     )
-    logger = _Logger(run, start, tensorboard=settings.tensorboard) if first else None
+    journal = Journal(run, start, tensorboard=settings.tensorboard) if first else None
     if first:
         _say(console, _announcement(settings, task, learner, plan, course.count(start)))
     shown = evaluate.images(task, settings, fabric.device, rank=fabric.global_rank, world=fabric.world_size)
@@ -312,21 +309,21 @@ def fit(
             display.step(count, loss=float(terms["loss"]), images=images_a_step)
             if done % settings.log_every == 0 or last:
                 values = processes.means(terms)
-                if logger:
+                if journal:
                     elapsed = seconds + time.monotonic() - began
-                    logger.write({"step": done, "epoch": count.epoch, "lr": rate, **values, "seconds": elapsed})
+                    journal.write({"step": done, "epoch": count.epoch, "lr": rate, **values, "seconds": elapsed})
             course.stepped(step)
             measured = course.evaluates(step)
             if measured:
                 result = measure()
                 course.evaluated()
                 display.evaluated(count, result[1])
-                if logger:
-                    logger.write({"step": done, "epoch": count.epoch, "split": task.split, **_headline(result[1])})
+                if journal:
+                    journal.measured(done, count.epoch, task.split, result[1])
             if course.decides(step):
                 decision = course.decide(step, trial)
-                if logger:
-                    logger.write(decision)
+                if journal:
+                    journal.write(decision)
             stop = processes.anywhere(interrupted.is_set(), fabric.device) and not last
             if first and (measured or stop or time.monotonic() - saved_at > _SECONDS_BETWEEN_CHECKPOINTS):
                 state = learner.state(done, seconds + time.monotonic() - began)
@@ -334,8 +331,8 @@ def fit(
                 saved_at = time.monotonic()
             if stop:
                 fabric.barrier()
-                if logger:
-                    logger.close()
+                if journal:
+                    journal.close()
                 return None
     # No result yet: the run was interrupted after its last step.
     logits, _ = result or measure()
@@ -350,8 +347,8 @@ def fit(
             run.write_card(card.render(run))
         with _spared(run, run.gallery(), console, again="evaluate"):
             evaluate.show(run, task, settings, learner.classifier, logits, device=fabric.device)
-    if logger:
-        logger.close()
+    if journal:
+        journal.close()
     fabric.barrier()
     if first and settings.budget is not None:
         _account(run, course, plan, console)
@@ -386,11 +383,12 @@ def _silent(_text: str) -> None:
     pass
 
 
-def _announcement(settings: Recipe, task: Task, learner: "Learner", plan: batches.Plan, clock: Clock) -> str:
+def _announcement(settings: Recipe, task: Task, learner: Learner, plan: batches.Plan, clock: Clock) -> str:
     """What is about to happen, in one line."""
     return (
         f"{settings.name}: {len(task.chosen):,} images of {len(task.counts)} classes, {task.counts.max():,} to "
-        f"{task.counts.min():,} a class; {_name(settings)}, {millions(learner.classifier):.2f} M parameters; "
+        f"{task.counts.min():,} a class; {recipe.network_name(settings.network)}, "
+        f"{millions(learner.classifier):.2f} M parameters; "
         f"{settings.epochs} epoch{'s' * (settings.epochs > 1)} of {plan.steps_per_epoch} steps"
         + (f", fitted into {durations.words(settings.budget)}" if settings.budget else "")
         + (f"; going on after step {clock.step:,} of {clock.steps:,}" if clock.step else "")
@@ -415,65 +413,6 @@ def _batches(
         start=start,
         stop=stop,
     )
-
-
-class _Logger:
-    """Writes numbers to `metrics.jsonl` and, if wanted, to TensorBoard."""
-
-    def __init__(self, run: RunDir, start: int, *, tensorboard: bool) -> None:
-        self.run, self.writer = run, None
-        run.rewind_log(start)
-        if tensorboard:
-            from torch.utils.tensorboard.writer import SummaryWriter  # a second of import
-
-            self.writer = SummaryWriter(str(run.tensorboard), purge_step=start + 1)
-
-    def close(self) -> None:
-        if self.writer is not None:
-            self.writer.close()
-
-    def write(self, record: dict[str, Any]) -> None:
-        self.run.log(record)
-        for name, value in record.items():
-            if self.writer is not None and name not in ("step", "split") and value is not None:
-                self.writer.add_scalar(name, value, record["step"])
-
-
-@contextmanager
-def _interruptions() -> Iterator[threading.Event]:
-    """Turn SIGINT and SIGTERM into a flag; a second one ends the program at once."""
-    flag = threading.Event()
-
-    def handle(_number: int, _frame: object) -> None:
-        if flag.is_set():
-            raise KeyboardInterrupt
-        flag.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield flag  # only the main thread may set handlers; then whoever owns it decides
-        return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield flag
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _headline(summary: Summary) -> dict[str, float | None]:
-    names = (
-        "top1",
-        "top5",
-        "balanced_accuracy",
-        "macro_f1",
-        "many",
-        "medium",
-        "few",
-        "worst_class_recall",
-        "ece",
-        "nll",
-    )
-    return {name: getattr(summary, name) for name in names}
 
 
 def _model(settings: Recipe, task: Task, temperature: float | None) -> dict[str, Any]:

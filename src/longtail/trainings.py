@@ -1,11 +1,9 @@
 """Lists of trainings: one after the other, each in a process of its own, taken up again after any interruption."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from longtail import mistakes, recipe
+from longtail import durations, interruptions, mistakes, recipe
 from longtail.recipe import Recipe
 from longtail.rundir import RunDir
 
@@ -195,7 +193,7 @@ def run_all(
             )
             check_data([RunDir(each.out) for each in trainings])
             pace.took(training, _now() - began)
-            top1, spent = RunDir(training.out).read_summary().top1, clock_time(_now() - began)
+            top1, spent = RunDir(training.out).read_summary().top1, durations.clock(_now() - began)
             say(f"{place}: top-1 {top1:.2%} after {spent}{pace.left(rest[1:], _now())}")
 
 
@@ -222,7 +220,7 @@ class _Pace:
         means = {name: sum(each) / len(each) for name, each in self._seconds.items()}
         typical = sum(means.values()) / len(means)
         left = sum(means.get(training.recipe, typical) for training in rest) - (_now() - began)
-        return f"; about {clock_time(max(left, 0))} left for all"
+        return f"; about {durations.clock(max(left, 0))} left for all"
 
 
 def _run(training: Training, *, data_root: Path | None, device: str, show: Say) -> None:
@@ -278,19 +276,12 @@ def _passing_on(process: subprocess.Popen[str]) -> Iterator[None]:
 @contextmanager
 def _interruptible() -> Iterator[None]:
     """Let SIGTERM and a lost terminal interrupt as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread() or os.name == "nt":
-        yield
-        return
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
+    with interruptions.handled(interrupt, "SIGTERM", "SIGHUP"):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def seconds(run: RunDir) -> float | None:
@@ -307,14 +298,3 @@ def version(environment: Mapping[str, Any]) -> str:
 def hardware(environment: Mapping[str, Any]) -> str:
     """On what a run was trained, in words."""
     return environment.get("gpu") or f"{environment['processor']}, {environment['cores']} cores"
-
-
-def clock_time(seconds: float) -> str:
-    """Hours, minutes and seconds.
-
-    >>> clock_time(5), clock_time(3671.4)
-    ('0:05', '1:01:11')
-    """
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -30,6 +30,7 @@ from longtail.recipe.learning import (
     Switch,
     Timm,
     Warmup,
+    network_name,
 )
 from longtail.recipe.reading import dump, load, names, parse, schema, shipped, text_of
 from longtail.recipe.training import Groups, Published, Recipe
@@ -72,6 +73,7 @@ __all__ = [
     "dump",
     "load",
     "names",
+    "network_name",
     "parse",
     "schema",
     "shipped",

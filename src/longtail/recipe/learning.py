@@ -62,6 +62,15 @@ Network = Annotated[ResNet32 | ResNet9 | Airbench | Timm, Field(discriminator="k
 Head = Annotated[LinearHead | CosineHead, Field(discriminator="kind")]
 
 
+def network_name(network: Network) -> str:
+    """What a network is called: by its kind, or by timm's name.
+
+    >>> network_name(ResNet9()), network_name(Timm())
+    ('resnet9', 'resnet50')
+    """
+    return network.name if isinstance(network, Timm) else network.kind
+
+
 class Parabolic(Settings):
     """1 - (epoch / epochs) ** 2, the paper's."""
 
