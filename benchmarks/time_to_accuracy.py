@@ -17,7 +17,7 @@ from statistics import mean, stdev
 import matplotlib.pyplot as plt
 
 import machine
-from longtail import build, counts, networks, recipe, trainings
+from longtail import build, counts, networks, progress, recipe, trainings
 from longtail.rundir import RunDir
 from measure import HERE, about, table
 
@@ -86,7 +86,8 @@ def train(row: Row, seed: int, folder: Path, data_root: Path | None) -> None:
     budget = recipe.load(str(run.recipe)).budget if begun else 60 * row.minutes / machine.factor(speed)
     _note(run, speed)
     planned = trainings.plan([row.recipe], [seed], folder, overrides=row.overrides, budget=f"{budget:.0f}s")
-    trainings.run_all(planned, data_root=data_root, say=print)
+    with progress.watching() as show:
+        trainings.run_all(planned, data_root=data_root, say=print, show=show)
     _note(run, machine.speed())
 
 
@@ -215,7 +216,7 @@ def picture(runs: Path, file: Path) -> None:
         axes.annotate(f"{name}, published", (0.01, share), xycoords=("axes fraction", "data"), va="bottom", fontsize=8)
     axes.set(xlabel="reference minutes", ylabel="top-1 %, CIFAR-100-LT, imbalance 100", xlim=(0, None))
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="best", fontsize=8)
+        axes.legend(loc="lower right", fontsize=8)
     figure.savefig(file, bbox_inches="tight", metadata={"Date": None})
 
 
