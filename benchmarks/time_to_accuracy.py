@@ -101,7 +101,7 @@ def _note(run: RunDir, speed: float) -> None:
 
 @dataclass(frozen=True)
 class Result:
-    """What one training gave, and took."""
+    """What one training gave, in % (without the groups that have no class), and took."""
 
     shares: dict[str, float]
     minutes: float
@@ -120,7 +120,7 @@ def results(folder: Path) -> list[Result]:
         seconds = environment["time"]["spent"]
         found.append(
             Result(
-                {key: 100 * getattr(measured, key) for key in SHARES},
+                {key: 100 * share for key in SHARES if (share := getattr(measured, key)) is not None},
                 seconds / 60,
                 machine.reference_minutes(seconds, *speeds),
                 mean(speeds),
@@ -131,6 +131,8 @@ def results(folder: Path) -> list[Result]:
 
 
 def _mean(values: list[float]) -> str:
+    if not values:
+        return "-"
     return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
 
 
@@ -143,7 +145,7 @@ def as_table(rows: dict[str, Row], runs: Path) -> str:
         if not found:
             missing.append(row.words + f" ({row.minutes} minutes)")
             continue
-        shares = [_mean([each.shares[key] for each in found]) for key in SHARES]
+        shares = [_mean([each.shares[key] for each in found if key in each.shares]) for key in SHARES]
         times = [f"{mean(each.minutes for each in found):.1f}", f"{mean(each.reference for each in found):.1f}"]
         commits = ", ".join(dict.fromkeys(each.commit for each in found))
         lines.append([row.words, len(found), *shares, *times, f"{mean(each.speed for each in found):.0f}", commits])
