@@ -62,7 +62,8 @@ ROWS = {
     "best-hour": Row(f"{SET}/best-hour", 60, "`best-hour`"),
     "best-hour-resnet32": Row(f"{SET}/best-hour", 60, "`best-hour` with ResNet-32", ("network.kind=resnet32",)),
     **_cut(60),
-    "cifar10-30": Row("cifar10-lt-10/fast", 30, "`fast` on CIFAR-10-LT, imbalance 10, in 30 minutes"),
+    "cifar10-fast-30": Row("cifar10-lt-10/fast", 30, "`fast` on CIFAR-10-LT, imbalance 10, in 30 minutes"),
+    "cifar10-30": Row("cifar10-lt-10/best-hour", 30, "`best-hour` on CIFAR-10-LT, imbalance 10, in 30 minutes"),
     "cifar10-60": Row("cifar10-lt-10/best-hour", 60, "`best-hour` on CIFAR-10-LT, imbalance 10"),
 }
 SGD = ("optimizer.kind=sgd", "optimizer.lr=0.1", "optimizer.nesterov=true", "optimizer.weight_decay=5e-4")

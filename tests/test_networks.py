@@ -103,7 +103,8 @@ def test_resnet32_is_that_of_ldam():
 @pytest.mark.parametrize(("block", "channels", "rows"), [(0, 16, None), (5, 16, slice(8, 24)), (10, 32, slice(16, 48))])
 def test_shortcut_has_no_parameters_and_keeps_every_second_pixel(block, channels, rows):
     layer = ResNet32().blocks[block].eval()
-    assert [type(part) for part in layer.children()] == [nn.Conv2d, nn.BatchNorm2d] * 2
+    kinds = [nn.Conv2d, nn.BatchNorm2d] * 2
+    assert all(isinstance(part, kind) for part, kind in zip(layer.children(), kinds, strict=True))
     for convolution in parts(layer, nn.Conv2d):
         nn.init.zeros_(convolution.weight)
     x = torch.randn(2, channels, 8, 6)
