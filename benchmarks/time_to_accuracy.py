@@ -55,14 +55,18 @@ def _cut(minutes: int) -> dict[str, Row]:
     return {f"{name}-{minutes}": Row(f"{SET}/{name}", minutes, words) for name, words in names.items()}
 
 
+RESNET9 = ("network.kind=resnet9", "network.width=32")
 ROWS = {
     "fast": Row(f"{SET}/fast", 15, "`fast`"),
+    "fast-resnet9": Row(f"{SET}/fast", 15, "`fast` with ResNet-9 of width 32", RESNET9),
     "fast-resnet32": Row(f"{SET}/fast", 15, "`fast` with ResNet-32", ("network.kind=resnet32",)),
     **_cut(15),
     "best-hour": Row(f"{SET}/best-hour", 60, "`best-hour`"),
     "best-hour-resnet32": Row(f"{SET}/best-hour", 60, "`best-hour` with ResNet-32", ("network.kind=resnet32",)),
     **_cut(60),
-    "cifar10-fast-30": Row("cifar10-lt-10/fast", 30, "`fast` on CIFAR-10-LT, imbalance 10, in 30 minutes"),
+    "cifar10-resnet9-30": Row(
+        "cifar10-lt-10/fast", 30, "`fast` with ResNet-9 on CIFAR-10-LT, imbalance 10, in 30 minutes", RESNET9
+    ),
     "cifar10-30": Row("cifar10-lt-10/best-hour", 30, "`best-hour` on CIFAR-10-LT, imbalance 10, in 30 minutes"),
     "cifar10-60": Row("cifar10-lt-10/best-hour", 60, "`best-hour` on CIFAR-10-LT, imbalance 10"),
 }
@@ -70,6 +74,7 @@ SGD = ("optimizer.kind=sgd", "optimizer.lr=0.1", "optimizer.nesterov=true", "opt
 # One ingredient of `fast` left out or changed, the rest as it is; on validation, seed 0.
 ABLATIONS = {
     "all": Row(f"{SET}/fast", 15, "`fast` as it is"),
+    "resnet9": Row(f"{SET}/fast", 15, "ResNet-9 of width 32 for airbench", RESNET9),
     "sgd": Row(f"{SET}/fast", 15, "SGD with Nesterov momentum for Muon", SGD),
     "full-size": Row(f"{SET}/fast", 15, "32 pixels all the time, so fewer epochs", ("augment.stages=[]",)),
     "no-cutout": Row(f"{SET}/fast", 15, "no cutout", ("augment.cutout=0",)),

@@ -22,7 +22,7 @@ _INPUT = [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0]]
 _INPUT += [[0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]]
 _KERNEL = [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]  # times 24
 _OUTPUT = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
-_CHANNELS = 96  # below, the transforms cost as much as they save (`benchmarks/throughput.md`)
+_CHANNELS = 96  # below, the transforms cost as much as they save (`benchmarks/winograd.md`)
 
 
 class Conv3x3(nn.Conv2d):
@@ -42,16 +42,21 @@ class Conv3x3(nn.Conv2d):
         super().__init__(channels_in, channels_out, 3, padding=1, bias=False)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h w"]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        if self.training and self._pays(x):
+        on_processor = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+        if self.training and on_processor and pays(self.in_channels, self.out_channels, *x.shape[2:]):
             return convolve(x, self.weight)
         return super().forward(x)
 
-    def _pays(self, x: Tensor) -> bool:
-        """Whether the tiles are filled at least by half, and there are channels enough; by rule, so that it repeats."""
-        if x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
-            return False
-        height, width = x.shape[2:]
-        return min(self.weight.shape[:2]) >= _CHANNELS and height * width >= 8 * _tiles(height) * _tiles(width)
+
+def pays(channels_in: int, channels_out: int, height: int, width: int) -> bool:
+    """Whether there are channels enough, and at least half of the tiles is image.
+
+    A rule and not a measurement, so that a training repeats.
+
+    >>> pays(96, 192, 16, 16), pays(64, 64, 16, 16), pays(384, 384, 2, 2)
+    (True, False, False)
+    """
+    return min(channels_in, channels_out) >= _CHANNELS and height * width >= 8 * _tiles(height) * _tiles(width)
 
 
 def convolve(x: Float[Tensor, "b c h w"], kernel: Float[Tensor, "c2 c 3 3"]) -> Float[Tensor, "b c2 h w"]:
@@ -85,7 +90,7 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, gradient: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         inputs, kernels = ctx.saved_tensors
         (images, channels, height, width), outputs = ctx.shape, gradient.shape[1]
         rows, columns = _tiles(height), _tiles(width)
@@ -129,6 +134,6 @@ def _overlap(tiles: Float[Tensor, "b r s 6 6 c"]) -> Float[Tensor, "b h w c"]:
 @cache
 def _transforms(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """Of input tiles (36 from 36), kernels (36 from 9) and output tiles (16 from 36): both directions at once."""
-    one = [torch.tensor(rows, dtype=torch.float64) for rows in (_INPUT, _KERNEL, _OUTPUT)]
-    one[1] /= 24
-    return tuple(torch.kron(matrix, matrix).to(dtype) for matrix in one)
+    at, g, b = (torch.tensor(rows, dtype=torch.float64) for rows in (_OUTPUT, _KERNEL, _INPUT))
+    of_input, of_kernel, of_output = (torch.kron(one, one).to(dtype) for one in (b, g / 24, at))
+    return of_input, of_kernel, of_output
