@@ -10,7 +10,6 @@ from rich.console import Console
 
 import standins
 from longtail import build, recipe, schedules, tasks, train
-from longtail.networks import parameters_in_millions
 from longtail.rundir import RunDir
 from longtail.schedules import Clock
 
@@ -255,14 +254,12 @@ def test_quick_recipes_are_one_recipe_and_take_equally_long(kind: str) -> None:
 
 
 @pytest.mark.parametrize("data", [data for data in PUBLISHED if data.startswith("cifar")])
-def test_an_hour_is_a_wider_network_and_a_stronger_augmentation(data: str) -> None:
+def test_an_hour_is_a_stronger_augmentation_for_longer(data: str) -> None:
     fast, hour = (recipe.load(f"{data}/{kind}") for kind in ("fast", "best-hour"))
-    but = ("name", "epochs", "evaluate_every", "network", "augment.trivial_augment")
+    but = ("name", "epochs", "evaluate_every", "augment.trivial_augment")
     assert without(fast, *but) == without(hour, *but)
-    assert hour.epochs > fast.epochs
+    assert hour.epochs == pytest.approx(4 * fast.epochs, rel=0.05)
     assert hour.augment.trivial_augment > fast.augment.trivial_augment
-    small, wide = (build.classifier(one.network, one.head, classes=10, fetch=False) for one in (fast, hour))
-    assert parameters_in_millions(wide) > 1.5 * parameters_in_millions(small)
 
 
 @pytest.mark.parametrize("name", QUICK)
