@@ -236,7 +236,8 @@ CIFAR-100-LT, imbalance 100, {IMAGES:,} training images, where nothing else is s
 that were at hand, mean and standard deviation over seeds 0, 1, ... The minutes are those of the command from its start
 to its results; writing the report comes after them. A reference minute is one of a machine on which `machine.py`
 measures {machine.REFERENCE:.0f} images/s, right before and right after each run. All rows are trained with `--budget`,
-so with the whole schedule of the recipe.
+so with the whole schedule of the recipe. The budget is set by the measurement before a run and the reference minutes by
+the mean of both, so a run can have more or less of them than it was meant to.
 
 {as_table(ROWS, runs)}
 
