@@ -84,6 +84,7 @@ As they are trained. Stem, pooling, normalisation and layers of fewer channels a
 
 {table(["network", "images", "times as fast"], whole)}
 
+By `python benchmarks/winograd.py --rounds {rounds}`.
 {about()}
 """
     (HERE / "winograd.md").write_text(text)
