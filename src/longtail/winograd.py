@@ -22,7 +22,7 @@ _INPUT = [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0]]
 _INPUT += [[0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]]
 _KERNEL = [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]  # times 24
 _OUTPUT = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
-_CHANNELS = 96  # below, the transforms cost as much as they save (`benchmarks/winograd.md`)
+_CHANNELS = 96  # below, the transforms cost nearly all that they save (`benchmarks/winograd.md`)
 
 
 class Conv3x3(nn.Conv2d):
