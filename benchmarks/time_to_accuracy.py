@@ -3,14 +3,15 @@
 Usage: python benchmarks/time_to_accuracy.py --data-root DIR --rows fast ce-15 [--seeds 3]
 
 Rows that are not named are not trained. What is finished is left alone and what was interrupted goes on, so the same
-command can be given again and again; each time `time_to_accuracy.md` and `time_to_accuracy.svg` are written from all
-runs that there are. A row of 15 minutes takes about 16 for each seed.
+command can be given again and again. Results are kept in `time_to_accuracy.json`, from which `time_to_accuracy.md` and
+`time_to_accuracy.svg` are written each time; an entry that is taken out of it is measured anew if its run is gone too.
+A row of 15 minutes takes about 16 for each seed on a machine of 250 images/s (`machine.py`).
 """
 
 import argparse
 import json
 import textwrap
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -21,7 +22,8 @@ from longtail import build, counts, networks, progress, recipe, trainings
 from longtail.rundir import RunDir
 from measure import HERE, about, table
 
-SET = "cifar100-lt-100"
+KEPT = HERE / "time_to_accuracy.json"
+SET, CIFAR10 = "cifar100-lt-100", "CIFAR-10-LT, imbalance 10"
 VALIDATION = ("split=validation", "data.validation=50")
 SHARES = ("top1", "many", "medium", "few")
 IMAGES = int(counts.exponential(500, 100, 100.0).sum())  # that all rows of this set learn from
@@ -56,19 +58,29 @@ def _cut(minutes: int) -> dict[str, Row]:
 
 
 RESNET9 = ("network.kind=resnet9", "network.width=32")
+RESNET32 = ("network.kind=resnet32",)
+BEFORE = ("batch_size=128", "optimizer.lr=0.03", "precision=fp32")  # as our recipes were
+_WAS = "batches of 128 in float32"
 ROWS = {
     "fast": Row(f"{SET}/fast", 15, "`fast`"),
+    "fast-before": Row(f"{SET}/fast", 15, f"`fast`, {_WAS}", BEFORE),
     "fast-resnet9": Row(f"{SET}/fast", 15, "`fast` with ResNet-9 of width 32", RESNET9),
-    "fast-resnet32": Row(f"{SET}/fast", 15, "`fast` with ResNet-32", ("network.kind=resnet32",)),
+    "fast-resnet32": Row(f"{SET}/fast", 15, "`fast` with ResNet-32", RESNET32),
+    "fast-resnet32-before": Row(f"{SET}/fast", 15, f"`fast` with ResNet-32, {_WAS}", (*RESNET32, *BEFORE)),
     **_cut(15),
     "best-hour": Row(f"{SET}/best-hour", 60, "`best-hour`"),
-    "best-hour-resnet32": Row(f"{SET}/best-hour", 60, "`best-hour` with ResNet-32", ("network.kind=resnet32",)),
+    "best-hour-before": Row(f"{SET}/best-hour", 60, f"`best-hour`, {_WAS}", BEFORE),
+    "best-hour-resnet32": Row(f"{SET}/best-hour", 60, "`best-hour` with ResNet-32", RESNET32),
     **_cut(60),
-    "cifar10-resnet9-30": Row(
-        "cifar10-lt-10/fast", 30, "`fast` with ResNet-9 on CIFAR-10-LT, imbalance 10, in 30 minutes", RESNET9
+    "cifar10-30": Row("cifar10-lt-10/best-hour", 30, f"`best-hour` on {CIFAR10}, in 30 minutes"),
+    "cifar10-30-before": Row("cifar10-lt-10/best-hour", 30, f"`best-hour` on {CIFAR10}, in 30 minutes, {_WAS}", BEFORE),
+    "cifar10-resnet9-30-before": Row(
+        "cifar10-lt-10/fast",
+        30,
+        f"`fast` with ResNet-9 on {CIFAR10}, in 30 minutes, {_WAS}",
+        (*RESNET9, *BEFORE),
     ),
-    "cifar10-30": Row("cifar10-lt-10/best-hour", 30, "`best-hour` on CIFAR-10-LT, imbalance 10, in 30 minutes"),
-    "cifar10-60": Row("cifar10-lt-10/best-hour", 60, "`best-hour` on CIFAR-10-LT, imbalance 10"),
+    "cifar10-60": Row("cifar10-lt-10/best-hour", 60, f"`best-hour` on {CIFAR10}"),
 }
 SGD = ("optimizer.kind=sgd", "optimizer.lr=0.1", "optimizer.nesterov=true", "optimizer.weight_decay=5e-4")
 # One ingredient of `fast` left out or changed, the rest as it is; on validation, seed 0.
@@ -82,11 +94,11 @@ ABLATIONS = {
 }
 
 
-def train(row: Row, seed: int, folder: Path, data_root: Path | None) -> None:
+def train(row: Row, seed: int, folder: Path, data_root: Path | None) -> RunDir:
     """Train between two measurements of the machine, or go on with it; a finished run is left alone."""
     run = RunDir(folder / row.recipe / f"seed-{seed}")
     if trainings.is_finished(run):
-        return
+        return run
     speed = machine.speed()
     begun = run.recipe.is_file()
     budget = recipe.load(str(run.recipe)).budget if begun else 60 * row.minutes / machine.factor(speed)
@@ -95,6 +107,7 @@ def train(row: Row, seed: int, folder: Path, data_root: Path | None) -> None:
     with progress.watching() as show:
         trainings.run_all(planned, data_root=data_root, say=print, show=show)
     _note(run, machine.speed())
+    return run
 
 
 def _note(run: RunDir, speed: float) -> None:
@@ -107,33 +120,56 @@ def _note(run: RunDir, speed: float) -> None:
 
 @dataclass(frozen=True)
 class Result:
-    """What one training gave, in % (without the groups that have no class), and took."""
+    """What one training gave, in % (without the groups that have no class), and took.
+
+    Args:
+        shares: top-1 and that of the groups.
+        epochs: as many as the steps make.
+        minutes: of the clock.
+        reference: minutes.
+        speed: images/s of `machine.py`, the mean of both measurements.
+        vectors: what PyTorch uses of the processor.
+        commit: of the code.
+
+    What was not written down of an old run is `None`.
+    """
 
     shares: dict[str, float]
-    minutes: float
+    epochs: float | None
+    minutes: float | None
     reference: float
-    speed: float
+    speed: float | None
+    vectors: str
     commit: str
 
 
-def results(folder: Path) -> list[Result]:
-    """Of the finished runs of a row, by seed."""
-    found = []
-    for summary in sorted(folder.rglob("seed-*/summary.json")):
-        run = RunDir(summary.parent)
-        speeds = json.loads(run.path.with_suffix(".speeds.json").read_text())
-        measured, environment = run.read_summary(), run.read_json(run.environment)
-        seconds = environment["time"]["spent"]
-        found.append(
-            Result(
-                {key: 100 * share for key in SHARES if (share := getattr(measured, key)) is not None},
-                seconds / 60,
-                machine.reference_minutes(seconds, *speeds),
-                mean(speeds),
-                environment["commit"],
-            )
-        )
-    return found
+Results = dict[str, dict[int, Result]]  # by row and seed
+
+
+def read() -> Results:
+    """What is kept of all rows."""
+    saved = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    return {row: {int(seed): Result(**one) for seed, one in seeds.items()} for row, seeds in saved.items()}
+
+
+def keep(name: str, seed: int, run: RunDir) -> None:
+    """Add a finished run to what is kept."""
+    speeds = json.loads(run.path.with_suffix(".speeds.json").read_text())
+    measured, environment = run.read_summary(), run.read_json(run.environment)
+    time = environment["time"]
+    result = Result(
+        {key: round(100 * share, 2) for key in SHARES if (share := getattr(measured, key)) is not None},
+        round(time["epochs"], 1),
+        round(time["spent"] / 60, 1),
+        round(machine.reference_minutes(time["spent"], *speeds), 1),
+        round(mean(speeds), 1),
+        environment["vectors"],
+        environment["commit"],
+    )
+    saved = read()
+    saved.setdefault(name, {})[seed] = result
+    lines = {row: {seed: asdict(one) for seed, one in sorted(seeds.items())} for row, seeds in sorted(saved.items())}
+    KEPT.write_text(json.dumps(lines, indent=1) + "\n")
 
 
 def _mean(values: list[float]) -> str:
@@ -142,31 +178,24 @@ def _mean(values: list[float]) -> str:
     return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
 
 
-def as_table(rows: dict[str, Row], runs: Path) -> str:
+def as_table(rows: dict[str, Row], saved: Results, prefix: str = "") -> str:
     """The finished rows, and which have not been run."""
     lines: list[list[object]] = []
     missing = []
     for name, row in rows.items():
-        found = results(runs / name)
+        found = [*saved.get(prefix + name, {}).values()]
         if not found:
             missing.append(row.words + f" ({row.minutes} minutes)")
             continue
         shares = [_mean([each.shares[key] for each in found if key in each.shares]) for key in SHARES]
-        times = [f"{mean(each.minutes for each in found):.1f}", f"{mean(each.reference for each in found):.1f}"]
-        commits = ", ".join(dict.fromkeys(each.commit for each in found))
-        lines.append([row.words, len(found), *shares, *times, f"{mean(each.speed for each in found):.0f}", commits])
-    columns = [
-        "what",
-        "seeds",
-        "top-1 %",
-        "many",
-        "medium",
-        "few",
-        "minutes",
-        "reference minutes",
-        "images/s",
-        "commit",
-    ]
+        took = []
+        for key, digits in (("epochs", 0), ("minutes", 1), ("reference", 1), ("speed", 0)):
+            values = [value for each in found if (value := getattr(each, key)) is not None]
+            took.append(f"{mean(values):.{digits}f}" if values else "-")
+        where = [", ".join(dict.fromkeys(getattr(each, key) for each in found)) for key in ("vectors", "commit")]
+        lines.append([row.words, len(found), *shares, *took, *where])
+    columns = ["what", "seeds", "top-1 %", "many", "medium", "few", "epochs", "minutes", "reference minutes"]
+    columns += ["images/s", "processor", "commit"]
     return table(columns, lines) + (f"\n\nNot run yet: {'; '.join(missing)}." if missing else "")
 
 
@@ -182,7 +211,7 @@ def _parameters(name: str) -> float:
     return networks.parameters_in_millions(build.classifier(one.network, one.head, classes=100, fetch=False))
 
 
-def against_the_paper(runs: Path) -> str:
+def against_the_paper(saved: Results) -> str:
     """How `fast` compares with the paper's own recipe, whose time is reckoned, not measured."""
     paper = recipe.load(f"{SET}/hybrid-psc")
     views = paper.epochs * 3 * IMAGES  # two for the feature branch, one for the classifier
@@ -191,7 +220,7 @@ def against_the_paper(runs: Path) -> str:
         f"The paper's recipe shows the network {views / 1e6:.1f} million images, three views for each of {IMAGES:,} in "
         f"{paper.epochs} epochs: {minutes:.0f} reference minutes, if nothing but ResNet-32 took time."
     )
-    if found := results(runs / "fast"):
+    if found := saved.get("fast", {}).values():
         top1, took = mean(each.shares["top1"] for each in found), mean(each.reference for each in found)
         said += (
             f" `fast` takes {took:.1f} reference minutes, {minutes / took:.0f} times less, and ends at {top1:.2f} %; "
@@ -204,11 +233,11 @@ def against_the_paper(runs: Path) -> str:
     return "\n".join(textwrap.wrap(said, 120))
 
 
-def picture(runs: Path, file: Path) -> None:
+def picture(saved: Results, file: Path) -> None:
     """Top-1 of each row against its reference minutes, with the paper's figures as lines."""
     figure, axes = plt.subplots(figsize=(8, 5))
     for name, row in ROWS.items():
-        found = results(runs / name) if row.recipe.startswith(SET) else []
+        found = saved.get(name, {}).values() if row.recipe.startswith(SET) else ()
         if found:
             top1 = [each.shares["top1"] for each in found]
             axes.errorbar(
@@ -228,8 +257,8 @@ def picture(runs: Path, file: Path) -> None:
     figure.savefig(file, bbox_inches="tight", metadata={"Date": None})
 
 
-def report(runs: Path) -> str:
-    """All tables as Markdown."""
+def report(saved: Results, where: str) -> str:
+    """All tables as Markdown; `where` is the machine and the commit."""
     return f"""# Time to accuracy
 
 CIFAR-100-LT, imbalance 100, {IMAGES:,} training images, where nothing else is said. Last epoch, the 5,000 test images
@@ -237,11 +266,12 @@ that were at hand, mean and standard deviation over seeds 0, 1, ... The minutes 
 to its results; writing the report comes after them. A reference minute is one of a machine on which `machine.py`
 measures {machine.REFERENCE:.0f} images/s, right before and right after each run. All rows are trained with `--budget`,
 so with the whole schedule of the recipe. The budget is set by the measurement before a run and the reference minutes by
-the mean of both, so a run can have more or less of them than it was meant to.
+the mean of both, so a run can have more or less of them than it was meant to. That measure is in float32; our recipes
+train in bfloat16 where the processor has instructions for it (`precision: auto`; here it does where AVX512 is said).
 
-{as_table(ROWS, runs)}
+{as_table(ROWS, saved)}
 
-{against_the_paper(runs)}
+{against_the_paper(saved)}
 
 ![Top-1 against reference minutes](time_to_accuracy.svg)
 
@@ -249,10 +279,10 @@ the mean of both, so a run can have more or less of them than it was meant to.
 
 `fast` with one thing changed, seed 0, measured on validation images that were held out (50 a class), not on test.
 
-{as_table(ABLATIONS, runs / "ablations")}
+{as_table(ABLATIONS, saved, "ablations/")}
 
 By `python benchmarks/{Path(__file__).name} --data-root DIR --rows ROWS --ablations ROWS`; `--help` lists the rows.
-{about()}
+{where}
 """
 
 
@@ -264,15 +294,18 @@ def main() -> None:
     parser.add_argument("--ablations", nargs="+", default=[], choices=ABLATIONS)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
-    for seed in range(options.seeds):
-        for name in options.rows:
-            train(ROWS[name], seed, options.runs / name, options.data_root)
+    todo = [(name, ROWS[name], seed) for seed in range(options.seeds) for name in options.rows]
     for name in options.ablations:
         row = ABLATIONS[name]
-        changed = Row(row.recipe, row.minutes, row.words, (*row.overrides, *VALIDATION))
-        train(changed, 0, options.runs / "ablations" / name, options.data_root)
-    (HERE / "time_to_accuracy.md").write_text(report(options.runs))  # first: it says whether files were changed
-    picture(options.runs, HERE / "time_to_accuracy.svg")
+        todo.append((f"ablations/{name}", Row(row.recipe, row.minutes, row.words, (*row.overrides, *VALIDATION)), 0))
+    where, saved = about(), read()
+    todo = [(name, row, seed) for name, row, seed in todo if seed not in saved.get(name, {})]
+    finished = [(name, seed, train(row, seed, options.runs / name, options.data_root)) for name, row, seed in todo]
+    for name, seed, run in finished:  # at the end: a run's record says whether files were changed
+        keep(name, seed, run)
+    saved = read()
+    (HERE / "time_to_accuracy.md").write_text(report(saved, where))
+    picture(saved, HERE / "time_to_accuracy.svg")
 
 
 if __name__ == "__main__":

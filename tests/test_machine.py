@@ -72,3 +72,18 @@ def test_absent_devices_are_named():
         machine.runtime(device="cpu", devices=0)
     with pytest.raises(ValueError, match="precision is fp16, which does not run on cpu"):
         machine.runtime(device="cpu", precision="fp16")
+
+
+@pytest.mark.parametrize(
+    ("able", "expected"),
+    [({"avx2": True}, "fp32"), ({"avx512_bf16": True}, "bf16"), ({"avx512_bf16": False, "amx_bf16": True}, "bf16")],
+)
+def test_auto_is_bf16_where_the_processor_has_instructions_for_it(monkeypatch, able, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    assert machine.precision(machine.runtime(device="cpu", precision="auto")) == expected
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_auto_on_cuda_leaves_emulation_alone(monkeypatch, native):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native or including_emulation)
+    assert machine._has_bf16("cuda") == native and not machine._has_bf16("mps")

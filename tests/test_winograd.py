@@ -69,8 +69,9 @@ def test_no_images_at_all():
 
 @pytest.fixture
 def calls(monkeypatch):
-    """What was convolved with Winograd's algorithm."""
+    """What was convolved with Winograd's algorithm, as on a processor with AVX2."""
     seen = []
+    monkeypatch.setattr(winograd, "_FAVOURABLE", True)
 
     def note(x, kernel):
         seen.append(x.shape)
@@ -102,6 +103,12 @@ def test_it_is_used_where_it_pays(calls, channels, size, used):
 
 def test_evaluation_is_direct(calls):
     layer, x = Conv3x3(96, 96).eval(), torch.randn(1, 96, 8, 8)
+    assert torch.equal(layer(x), F.conv2d(x, layer.weight, padding=1)) and not calls
+
+
+def test_processors_with_faster_convolutions_are_left_to_pytorch(calls, monkeypatch):
+    monkeypatch.setattr(winograd, "_FAVOURABLE", False)
+    layer, x = Conv3x3(96, 96), torch.randn(1, 96, 8, 8)
     assert torch.equal(layer(x), F.conv2d(x, layer.weight, padding=1)) and not calls
 
 

@@ -234,7 +234,7 @@ def _training(run: RunDir, settings: Recipe, environment: dict[str, Any]) -> lis
         ("network", f"`{recipe.network_name(network)}`"),
         ("epochs, batch", f"{settings.epochs:,}, {settings.batch_size:,}"),
         ("seed", str(settings.seed)),
-        ("precision", settings.precision),
+        ("precision", environment.get("precision", settings.precision)),
         ("time", str(timedelta(seconds=math.ceil(seconds[-1]))) if seconds else "not known"),
         (
             "machine",

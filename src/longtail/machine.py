@@ -18,15 +18,17 @@ import longtail
 _LAUNCHED = "LONGTAIL_LAUNCHED_BY"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 Precision = Literal["fp64", "fp32", "bf16", "fp16"]
+_KINDS: dict[Precision, Literal["64-true", "32-true", "bf16-mixed", "16-mixed"]]
+_KINDS = {"fp64": "64-true", "fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
-def runtime(*, device: str = "auto", devices: int = 1, precision: Precision = "fp32") -> Fabric:
+def runtime(*, device: str = "auto", devices: int = 1, precision: Precision | Literal["auto"] = "fp32") -> Fabric:
     """Choose device, number of processes and precision.
 
     Args:
         device: one of `DEVICES`; "auto" takes an accelerator if there is one.
         devices: processes, one device each, at least 1.
-        precision: of the networks, as in a recipe.
+        precision: of the networks, as in a recipe; "auto" is bf16 where the device has instructions for it, else fp32.
     Raises: ValueError if this machine has no such device, or not so many, or the device lacks the precision.
 
     >>> runtime(device="cpu").device
@@ -42,14 +44,32 @@ def runtime(*, device: str = "auto", devices: int = 1, precision: Precision = "f
     on_cuda = device == "cuda" or (device == "auto" and present["cuda"])
     if on_cuda and devices > torch.cuda.device_count():
         raise ValueError(f"devices is {devices}; this machine has {torch.cuda.device_count()} of kind cuda")
+    if precision == "auto":
+        on_mps = device == "mps" or (device == "auto" and present["mps"] and not on_cuda)
+        precision = "bf16" if _has_bf16("cuda" if on_cuda else "mps" if on_mps else "cpu") else "fp32"
     if precision == "fp16" and (device == "cpu" or not (present["cuda"] or present["mps"])):
         raise ValueError("precision is fp16, which does not run on cpu; allowed there: bf16, fp32, fp64")
     if precision == "fp64" and (device == "mps" or (device == "auto" and present["mps"])):
         raise ValueError("precision is fp64, which does not run on mps; allowed there: bf16, fp16, fp32")
-    kinds: dict[Precision, Literal["64-true", "32-true", "bf16-mixed", "16-mixed"]]
-    kinds = {"fp64": "64-true", "fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
     strategy = "ddp" if devices > 1 else "auto"
-    return Fabric(accelerator=device, devices=devices, strategy=strategy, precision=kinds[precision])
+    return Fabric(accelerator=device, devices=devices, strategy=strategy, precision=_KINDS[precision])
+
+
+def _has_bf16(device: str) -> bool:
+    """Whether bfloat16 is multiplied in one go, which is faster than float32; elsewhere it is emulated."""
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    able = torch.cpu.get_capabilities() if device == "cpu" else {}
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
+def precision(fabric: Fabric) -> Precision:
+    """What a runtime computes networks in.
+
+    >>> precision(runtime(device="cpu", precision="fp64"))
+    'fp64'
+    """
+    return next(name for name, kind in _KINDS.items() if kind == fabric.strategy.precision.precision)
 
 
 def launch(fabric: Fabric) -> None:
@@ -113,6 +133,7 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": platform.platform(),
         "processor": platform.processor() or platform.machine(),
+        "vectors": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,

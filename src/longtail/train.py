@@ -100,6 +100,7 @@ def train(
             "data_root": str(data_root.resolve()) if data_root else None,
             "device": device,
             "devices": devices,
+            "precision": machine.precision(fabric),
             "advice": [*advice],
         }
         run.write_json(run.environment, {**where, "started": machine.now(), "resumed": [], **machine.describe()})
@@ -142,7 +143,7 @@ def resume(
     fabric = machine.runtime(
         device=device or environment["device"],
         devices=environment["devices"] if devices is None else devices,
-        precision=settings.precision,
+        precision=environment.get("precision", settings.precision),
     )
     console = console or Console(stderr=True)
     with run.locked() if fabric.global_rank == 0 else nullcontext():

@@ -23,12 +23,15 @@ _INPUT += [[0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]]
 _KERNEL = [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]  # times 24
 _OUTPUT = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
 _CHANNELS = 96  # below, the transforms cost nearly all that they save (`benchmarks/winograd.md`)
+# With AVX-512, PyTorch's own convolution is three times as fast and its products of matrices are not.
+_FAVOURABLE = torch.backends.cpu.get_cpu_capability() == "AVX2"
 
 
 class Conv3x3(nn.Conv2d):
     """A convolution of 3 x 3 with stride 1, a border of one zero and no bias, which is faster to train on a processor.
 
-    Everywhere else, in evaluation, in export and on accelerators, it is PyTorch's convolution.
+    Everywhere else, in evaluation, in export, on accelerators and on processors with AVX-512, it is PyTorch's
+    convolution.
 
     Args:
         channels_in: of the input, at least 1.
@@ -43,13 +46,13 @@ class Conv3x3(nn.Conv2d):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h w"]:  # pyright: ignore[reportIncompatibleMethodOverride]
         on_processor = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-        if self.training and on_processor and pays(self.in_channels, self.out_channels, *x.shape[2:]):
+        if self.training and on_processor and _FAVOURABLE and pays(self.in_channels, self.out_channels, *x.shape[2:]):
             return convolve(x, self.weight)
         return super().forward(x)
 
 
 def pays(channels_in: int, channels_out: int, height: int, width: int) -> bool:
-    """Whether there are channels enough, and at least half of the tiles is image.
+    """Whether there are channels enough, and at least half of the tiles is image, for a processor with AVX2.
 
     A rule and not a measurement, so that a training repeats.
 

@@ -63,8 +63,10 @@ class Recipe(Settings):
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         default=None, description="decay of an exponential moving average of the weights, used to predict; null: none"
     )
-    precision: Literal["fp64", "fp32", "bf16", "fp16"] = Field(
-        default="fp32", description="of the networks; losses are never below float32; fp64 is for proofs"
+    precision: Literal["auto", "fp64", "fp32", "bf16", "fp16"] = Field(
+        default="fp32",
+        description="of the networks; losses are never below float32; auto: bf16 where the device has instructions for "
+        "it, else fp32; fp64 is for proofs",
     )
     sync_batchnorm: bool = Field(default=True, description="share batch statistics between processes")
     evaluate_every: AtLeastOne = Field(
