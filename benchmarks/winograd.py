@@ -1,6 +1,9 @@
 """Winograd's convolution against PyTorch's own: layers and whole networks, forward and backward.
 
-Usage: python benchmarks/winograd.py   (five minutes on two cores; writes benchmarks/winograd.md)
+Usage: python benchmarks/winograd.py   (five minutes on two cores)
+
+Writes benchmarks/winograd.md on a processor with AVX2, and benchmarks/winograd-AVX512.md on one with AVX-512, where
+`longtail` leaves it alone.
 """
 
 import argparse
@@ -46,11 +49,18 @@ def layer(channels: int, outputs: int, pixels: int, rounds: int) -> list[object]
     ]
 
 
+def _as_with_avx2(part: winograd.Conv3x3, x: Tensor) -> Tensor:
+    if winograd.pays(part.in_channels, part.out_channels, *x.shape[2:]):
+        return winograd.convolve(x, part.weight)
+    return nn.Conv2d.forward(part, x)
+
+
 def network(name: str, pixels: int, rounds: int) -> list[object]:
     ours, plain = NETWORKS[name](), NETWORKS[name]()
-    for part in plain.modules():
-        if isinstance(part, winograd.Conv3x3):
-            setattr(part, "forward", partial(nn.Conv2d.forward, part))  # noqa: B010
+    for net, forward in ((ours, _as_with_avx2), (plain, nn.Conv2d.forward)):
+        for part in net.modules():
+            if isinstance(part, winograd.Conv3x3):
+                setattr(part, "forward", partial(forward, part))  # noqa: B010
     images = draw(BATCH, 3, pixels, pixels)
     for net in (ours, plain):
         net.to(memory_format=cast(Any, torch.channels_last))
@@ -64,6 +74,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8)
     rounds = parser.parse_args().rounds
     machine.keep_memory()  # as training does
+    capability = torch.backends.cpu.get_cpu_capability()
     layers = [layer(*sizes, rounds) for sizes in LAYERS]
     whole = [network(name, pixels, rounds) for name in NETWORKS for pixels in (16, 24, 32)]
     text = f"""# Winograd's convolution
@@ -73,21 +84,22 @@ forward and backward; measured in turns within one run, medians of the ratios wi
 
 ## Layers
 
-`longtail` uses it, in training on a processor, where the last column says so: from 96 channels on both sides, if at
-least half of the tiles of 4 x 4 pixels is image.
+`longtail` uses it, in training on a processor with AVX2 but not AVX-512, where the last column says so: from 96
+channels on both sides, if at least half of the tiles of 4 x 4 pixels is image. This processor has {capability}.
 
-{table(["layer", "times as fast", "used"], layers)}
+{table(["layer", "times as fast", "used with AVX2"], layers)}
 
 ## Networks
 
-As they are trained. Stem, pooling, normalisation and layers of fewer channels are the same in both.
+As they are trained with AVX2. Stem, pooling, normalisation and layers of fewer channels are the same in both.
 
 {table(["network", "images", "times as fast"], whole)}
 
 By `python benchmarks/winograd.py --rounds {rounds}`.
 {about()}
 """
-    (HERE / "winograd.md").write_text(text)
+    name = "winograd.md" if capability == "AVX2" else f"winograd-{capability}.md"
+    (HERE / name).write_text(text)
 
 
 if __name__ == "__main__":

@@ -62,6 +62,13 @@ def test_twenty_steps_have_the_losses_of_one_process(tmp_path, method):
     np.testing.assert_allclose(tables[0]["logits"], tables[1]["logits"], atol=1e-5)
 
 
+def test_two_processes_train_in_half_precision(tmp_path):
+    overrides = ("precision=bf16", "epochs=2", "evaluate_every=2")
+    runs.finish(runs.train_in_command("hybrid-psc", tmp_path / "two", *overrides, devices=2))
+    losses = [record["loss"] for record in runs.log(tmp_path / "two") if "loss" in record]
+    assert len(losses) == 8 and np.isfinite(losses).all() and losses[-1] < losses[0]
+
+
 @pytest.mark.parametrize("devices", [2, 3])
 def test_kill_and_resume_equals_no_interruption(tmp_path, devices):
     """Three, because a sum of three numbers depends on their order."""

@@ -83,6 +83,25 @@ def test_auto_is_bf16_where_the_processor_has_instructions_for_it(monkeypatch, a
     assert machine.precision(machine.runtime(device="cpu", precision="auto")) == expected
 
 
+@pytest.mark.parametrize("cuda", [True, False])
+@pytest.mark.parametrize("mps", [True, False])
+def test_auto_asks_the_device_that_auto_takes(monkeypatch, cuda, mps):
+    asked = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    monkeypatch.setattr(machine, "_has_bf16", asked.append)
+    monkeypatch.setattr(machine, "Fabric", lambda **how: how)
+    machine.runtime(device="auto", precision="auto")
+    machine.runtime(device="cpu", precision="auto")
+    assert asked == ["cuda" if cuda else "mps" if mps else "cpu", "cpu"]
+
+
+def test_a_version_of_pytorch_that_does_not_say_what_a_processor_has(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert machine.precision(machine.runtime(device="cpu", precision="auto")) == "fp32"
+
+
 @pytest.mark.parametrize("native", [True, False])
 def test_auto_on_cuda_leaves_emulation_alone(monkeypatch, native):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native or including_emulation)

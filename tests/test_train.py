@@ -1,6 +1,7 @@
 """The loop: what it leaves behind, that it resumes exactly, and how it stops."""
 
 import io
+import json
 import signal
 import subprocess
 import time
@@ -85,7 +86,8 @@ def test_a_run_folder_holds_all_that_was_promised(finished):
     assert sum(split["counts"]) == len(split["train"]) == len(set(split["train"]))
     assert model["class_names"] == [str(digit) for digit in range(10)]
     environment = runs.json_of(finished / "environment.json")
-    assert environment["device"] == "cpu" and environment["resumed"] == []
+    assert (environment["device"], environment["precision"], environment["resumed"]) == ("cpu", "fp32", [])
+    assert environment["vectors"] == torch.backends.cpu.get_cpu_capability()
 
 
 def test_the_log_tells_rate_alpha_and_terms(finished):
@@ -401,6 +403,18 @@ def test_a_run_keeps_the_precision_that_auto_was(tmp_path, monkeypatch):
     train.resume(path)
     assert asked == ["bf16"]
     assert "bf16" in (path / "MODEL_CARD.md").read_text()
+    environment = runs.json_of(path / "environment.json")
+    del environment["precision"]  # a run of an older version
+    (path / "environment.json").write_text(json.dumps(environment))
+    train.resume(path)
+    assert asked == ["bf16", "auto"]
+
+
+def test_a_part_of_a_step_costs_the_same_for_images_of_all_sizes():
+    recipe = runs.settings("ce", "augment.stages=[[0.5, 8]]")  # of 16 pixels
+    cost = train._cost(recipe, tasks.load(recipe))
+    costs = [cost(Clock.at(step=step, epochs=10, steps_per_epoch=4)) for step in (0, 39)]
+    assert costs == pytest.approx([0.15 + 0.85 / 4, 1.0])
 
 
 def test_images_of_several_processes_come_back_in_order(monkeypatch):

@@ -28,7 +28,8 @@ def runtime(*, device: str = "auto", devices: int = 1, precision: Precision | Li
     Args:
         device: one of `DEVICES`; "auto" takes an accelerator if there is one.
         devices: processes, one device each, at least 1.
-        precision: of the networks, as in a recipe; "auto" is bf16 where the device has instructions for it, else fp32.
+        precision: of the networks, as in a recipe; "auto" is bf16 on CUDA devices and x86 processors that multiply it
+            in one go, and fp32 everywhere else.
     Raises: ValueError if this machine has no such device, or not so many, or the device lacks the precision.
 
     >>> runtime(device="cpu").device
@@ -56,10 +57,11 @@ def runtime(*, device: str = "auto", devices: int = 1, precision: Precision | Li
 
 
 def _has_bf16(device: str) -> bool:
-    """Whether bfloat16 is multiplied in one go, which is faster than float32; elsewhere it is emulated."""
+    """Whether bfloat16 is multiplied in one go, which is faster than float32; MPS and ARM have not been measured."""
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    able = torch.cpu.get_capabilities() if device == "cpu" else {}
+    # Older versions of PyTorch do not say.
+    able = getattr(torch.cpu, "get_capabilities", dict)() if device == "cpu" else {}
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 

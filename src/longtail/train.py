@@ -46,6 +46,7 @@ from longtail.schedules import Clock
 from longtail.tasks import Task
 
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
+_FIXED = 0.15  # of the time of a step, whatever the size of its images: the optimiser, most of all
 
 
 def train(
@@ -361,7 +362,12 @@ def _cost(settings: Recipe, task: Task) -> Callable[[Clock], float]:
     if not settings.augment.stages:
         return lambda _: 1.0
     side = min(batches.stack(task.train, task.chosen[:1], size=settings.data.image_size).shape[-2:])
-    return lambda clock: min(1.0, (build.image_size(settings, clock) or side) / side) ** 2
+
+    def cost(clock: Clock) -> float:
+        part = min(1.0, (build.image_size(settings, clock) or side) / side)
+        return _FIXED + (1 - _FIXED) * part**2
+
+    return cost
 
 
 def _account(run: RunDir, course: budget.Course, plan: batches.Plan, console: Console) -> None:

@@ -296,5 +296,13 @@ def version(environment: Mapping[str, Any]) -> str:
 
 
 def hardware(environment: Mapping[str, Any]) -> str:
-    """On what a run was trained, in words."""
-    return environment.get("gpu") or f"{environment['processor']}, {environment['cores']} cores"
+    """On what a run was trained, and in which precision, in words.
+
+    >>> hardware({"gpu": None, "processor": "x86_64", "vectors": "AVX2", "cores": 2, "precision": "fp32"})
+    'x86_64 with AVX2, 2 cores, fp32'
+    """
+    vectors, precision = (environment.get(key) for key in ("vectors", "precision"))
+    processor = environment["processor"] + (f" with {vectors}" if vectors else "")
+    return (environment.get("gpu") or f"{processor}, {environment['cores']} cores") + (
+        f", {precision}" if precision else ""
+    )

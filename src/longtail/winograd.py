@@ -23,15 +23,16 @@ _INPUT += [[0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]]
 _KERNEL = [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]  # times 24
 _OUTPUT = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
 _CHANNELS = 96  # below, the transforms cost nearly all that they save (`benchmarks/winograd.md`)
-# With AVX-512, PyTorch's own convolution is three times as fast and its products of matrices are not.
+# Where it has been measured to pay; with AVX-512 it does not, for PyTorch's own convolution gains more from that than
+# its products of matrices do (`benchmarks/winograd-AVX512.md`).
 _FAVOURABLE = torch.backends.cpu.get_cpu_capability() == "AVX2"
 
 
 class Conv3x3(nn.Conv2d):
     """A convolution of 3 x 3 with stride 1, a border of one zero and no bias, which is faster to train on a processor.
 
-    Everywhere else, in evaluation, in export, on accelerators and on processors with AVX-512, it is PyTorch's
-    convolution.
+    Everywhere else, in evaluation, in export, on accelerators and on processors that have AVX-512 or no AVX2, it is
+    PyTorch's convolution.
 
     Args:
         channels_in: of the input, at least 1.

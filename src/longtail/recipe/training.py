@@ -65,8 +65,8 @@ class Recipe(Settings):
     )
     precision: Literal["auto", "fp64", "fp32", "bf16", "fp16"] = Field(
         default="fp32",
-        description="of the networks; losses are never below float32; auto: bf16 where the device has instructions for "
-        "it, else fp32; fp64 is for proofs",
+        description="of the networks; losses are never below float32; auto: bf16 on CUDA devices "
+        "and x86 processors that have instructions for it, else fp32; fp64 is for proofs",
     )
     sync_batchnorm: bool = Field(default=True, description="share batch statistics between processes")
     evaluate_every: AtLeastOne = Field(
