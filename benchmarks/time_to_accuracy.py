@@ -203,7 +203,8 @@ def as_table(rows: dict[str, Row], saved: Results, prefix: str = "") -> str:
         lines.append([row.words, len(found), *shares, *took, *where])
     columns = ["what", "seeds", "top-1 %", "many", "medium", "few", "epochs", "minutes", "reference minutes"]
     columns += ["images/s", "processor", "precision", "commit"]
-    return table(columns, lines) + (f"\n\nNot run yet: {'; '.join(missing)}." if missing else "")
+    parts = [table(columns, lines)] * bool(lines) + [f"Not run yet: {'; '.join(missing)}."] * bool(missing)
+    return "\n\n".join(parts)
 
 
 def published() -> dict[str, float]:
