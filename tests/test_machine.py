@@ -90,8 +90,9 @@ def test_auto_asks_the_device_that_auto_takes(monkeypatch, cuda, mps):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    monkeypatch.setattr(machine, "_has_bf16", asked.append)
-    monkeypatch.setattr(machine, "Fabric", lambda **how: how)
+    monkeypatch.setattr(machine, "_has_bf16", lambda kind: asked.append(kind) or False)
+    on_cpu = machine.runtime(device="cpu")
+    monkeypatch.setattr(machine, "Fabric", lambda **_: on_cpu)
     machine.runtime(device="auto", precision="auto")
     machine.runtime(device="cpu", precision="auto")
     assert asked == ["cuda" if cuda else "mps" if mps else "cpu", "cpu"]
