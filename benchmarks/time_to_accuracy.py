@@ -97,27 +97,28 @@ ABLATIONS = {
 def train(row: Row, seed: int, folder: Path, data_root: Path | None) -> RunDir:
     """Train between two measurements of the machine, or go on with it; a finished run is left alone."""
     run = RunDir(folder / row.recipe / f"seed-{seed}")
-    if trainings.is_finished(run):
-        budget = recipe.load(str(run.recipe)).budget
-        trainings.check(trainings.plan([row.recipe], [seed], folder, overrides=row.overrides, budget=f"{budget}s"))
-        return run
-    speed = machine.speed()
+    finished = trainings.is_finished(run)
+    if not finished:
+        _note(run, machine.speed())
     begun = run.recipe.is_file()
-    budget = recipe.load(str(run.recipe)).budget if begun else 60 * row.minutes / machine.factor(speed)
-    _note(run, speed)
+    budget = recipe.load(str(run.recipe)).budget if begun else 60 * row.minutes / machine.factor(_speeds(run)[-1])
     planned = trainings.plan([row.recipe], [seed], folder, overrides=row.overrides, budget=f"{budget:.0f}s")
     with progress.watching() as show:
         trainings.run_all(planned, data_root=data_root, say=print, show=show)
-    _note(run, machine.speed())
+    if not finished:
+        _note(run, machine.speed())
     return run
 
 
-def _note(run: RunDir, speed: float) -> None:
-    """Keep what the calibration said beside the run."""
+def _speeds(run: RunDir) -> list[float]:
+    """What the calibrations said, which is kept beside the run."""
     file = run.path.with_suffix(".speeds.json")
-    speeds = json.loads(file.read_text()) if file.exists() else []
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps([*speeds, speed]))
+    return json.loads(file.read_text()) if file.exists() else []
+
+
+def _note(run: RunDir, speed: float) -> None:
+    run.path.parent.mkdir(parents=True, exist_ok=True)
+    run.path.with_suffix(".speeds.json").write_text(json.dumps([*_speeds(run), speed]))
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def read() -> Results:
 
 def keep(name: str, seed: int, run: RunDir) -> None:
     """Add a finished run to what is kept."""
-    speeds = json.loads(run.path.with_suffix(".speeds.json").read_text())
+    speeds = _speeds(run)
     measured, environment = run.read_summary(), run.read_json(run.environment)
     time = environment["time"]
     result = Result(
@@ -244,6 +245,7 @@ def against_the_paper(saved: Results) -> str:
 
 def picture(saved: Results, file: Path) -> None:
     """Top-1 of each row against its reference minutes, with the paper's figures as lines."""
+    plt.rcParams["svg.hashsalt"] = SET  # the same names of shapes each time
     figure, axes = plt.subplots(figsize=(8, 5))
     for name, row in ROWS.items():
         found = saved.get(name, {}).values() if row.recipe.startswith(SET) else ()
@@ -277,7 +279,7 @@ measures {machine.REFERENCE:.0f} images/s, right before and right after each run
 so with the whole schedule of the recipe. The budget is set by the measurement before a run and the reference minutes by
 the mean of both, so a run can have more or less of them than it was meant to. That measure is in float32,
 and so are the paper's recipes and its rivals'; ours train in bfloat16 where the processor has instructions for it
-(`precision: auto`), which makes them 1.6 times as fast there.
+(`precision: auto`; `winograd-AVX512.md` says what that is worth).
 
 {as_table(ROWS, saved)}
 

@@ -1,4 +1,4 @@
-"""Winograd's convolution against PyTorch's own: layers and whole networks, forward and backward.
+"""Winograd's convolution, and bfloat16, against PyTorch's own: layers and whole networks, forward and backward.
 
 Usage: python benchmarks/winograd.py   (five minutes on two cores)
 
@@ -55,7 +55,7 @@ def _as_with_avx2(part: winograd.Conv3x3, x: Tensor) -> Tensor:
     return nn.Conv2d.forward(part, x)
 
 
-def network(name: str, pixels: int, rounds: int) -> list[object]:
+def network(name: str, pixels: int, rounds: int, *, bfloat16: bool) -> list[object]:
     ours, plain = NETWORKS[name](), NETWORKS[name]()
     for net, forward in ((ours, _as_with_avx2), (plain, nn.Conv2d.forward)):
         for part in net.modules():
@@ -64,9 +64,16 @@ def network(name: str, pixels: int, rounds: int) -> list[object]:
     images = draw(BATCH, 3, pixels, pixels)
     for net in (ours, plain):
         net.to(memory_format=cast(Any, torch.channels_last))
+
+    def mixed() -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            features = plain(images)
+        features.float().sum().backward()
+
     ways = {"direct": lambda: plain(images).sum().backward(), "winograd": lambda: ours(images).sum().backward()}
-    seconds = alternate(ways, rounds=rounds)
-    return [name, f"{pixels} x {pixels}", ratio(seconds, "direct", "winograd")]
+    seconds = alternate(ways | ({"bfloat16": mixed} if bfloat16 else {}), rounds=rounds)
+    times = [ratio(seconds, "direct", way) for way in seconds if way != "direct"]
+    return [name, f"{pixels} x {pixels}", *times, *([] if bfloat16 else ["-"])]
 
 
 def main() -> None:
@@ -76,7 +83,8 @@ def main() -> None:
     machine.keep_memory()  # as training does
     capability = torch.backends.cpu.get_cpu_capability()
     layers = [layer(*sizes, rounds) for sizes in LAYERS]
-    whole = [network(name, pixels, rounds) for name in NETWORKS for pixels in (16, 24, 32)]
+    native = machine.precision(machine.runtime(device="cpu", precision="auto")) == "bf16"
+    whole = [network(name, pixels, rounds, bfloat16=native) for name in NETWORKS for pixels in (16, 24, 32)]
     text = f"""# Winograd's convolution
 
 How many times as fast as PyTorch's direct convolution, for batches of {BATCH} images in float32 with channels last,
@@ -92,8 +100,9 @@ channels on both sides, if at least half of the tiles of 4 x 4 pixels is image. 
 ## Networks
 
 As they are trained with AVX2. Stem, pooling, normalisation and layers of fewer channels are the same in both.
+The last column is PyTorch's convolution in mixed precision against it in float32, where the processor has bfloat16.
 
-{table(["network", "images", "times as fast"], whole)}
+{table(["network", "images", "times as fast", "direct, bfloat16"], whole)}
 
 By `python benchmarks/winograd.py --rounds {rounds}`.
 {about()}

@@ -46,7 +46,7 @@ from longtail.schedules import Clock
 from longtail.tasks import Task
 
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
-_FIXED = 0.15  # of the time of a step, whatever the size of its images: the optimiser, most of all
+_FIXED = 0.15  # of the time of a step, whatever the size of its images (`benchmarks/fast_trials.md`, cost)
 
 
 def train(
