@@ -279,7 +279,7 @@ measures {machine.REFERENCE:.0f} images/s, right before and right after each run
 so with the whole schedule of the recipe. The budget is set by the measurement before a run and the reference minutes by
 the mean of both, so a run can have more or less of them than it was meant to. That measure is in float32,
 and so are the paper's recipes and its rivals'; ours train in bfloat16 where the processor has instructions for it
-(`precision: auto`; `winograd-AVX512.md` says what that is worth).
+(`precision: auto`; `convolutions-AVX512.md` says what that is worth).
 
 {as_table(ROWS, saved)}
 

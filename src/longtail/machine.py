@@ -14,6 +14,7 @@ import torch
 from lightning_fabric import Fabric
 
 import longtail
+from longtail.convolution import HAS_AMX
 
 _LAUNCHED = "LONGTAIL_LAUNCHED_BY"
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -135,7 +136,7 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": platform.platform(),
         "processor": platform.processor() or platform.machine(),
-        "vectors": torch.backends.cpu.get_cpu_capability(),
+        "vectors": torch.backends.cpu.get_cpu_capability() + " and AMX" * HAS_AMX,
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from longtail import winograd
+from longtail.convolution import Conv3x3
 
 Images = Float[Tensor, "batch 3 height width"]
 
@@ -28,7 +28,7 @@ class Backbone(nn.Module):
 def conv(channels_in: int, channels_out: int, *, stride: int = 1) -> nn.Conv2d:
     """A 3 x 3 convolution that keeps the size (at stride 1), without bias: a normalisation follows it."""
     if stride == 1:
-        return winograd.Conv3x3(channels_in, channels_out)
+        return Conv3x3(channels_in, channels_out)
     return nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)
 
 

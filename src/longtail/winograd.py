@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
@@ -22,34 +22,7 @@ _INPUT = [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0]]
 _INPUT += [[0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]]
 _KERNEL = [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]  # times 24
 _OUTPUT = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
-_CHANNELS = 96  # below, the transforms cost nearly all that they save (`benchmarks/winograd.md`)
-# Where it has been measured to pay; with AVX-512 it does not, for PyTorch's own convolution gains more from that than
-# its products of matrices do (`benchmarks/winograd-AVX512.md`).
-_FAVOURABLE = torch.backends.cpu.get_cpu_capability() == "AVX2"
-
-
-class Conv3x3(nn.Conv2d):
-    """A convolution of 3 x 3 with stride 1, a border of one zero and no bias, which is faster to train on a processor.
-
-    Everywhere else, in evaluation, in export, on accelerators and on processors that have AVX-512 or no AVX2, it is
-    PyTorch's convolution.
-
-    Args:
-        channels_in: of the input, at least 1.
-        channels_out: of the output, at least 1.
-
-    >>> Conv3x3(3, 8)(torch.zeros(2, 3, 5, 5)).shape
-    torch.Size([2, 8, 5, 5])
-    """
-
-    def __init__(self, channels_in: int, channels_out: int) -> None:
-        super().__init__(channels_in, channels_out, 3, padding=1, bias=False)
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h w"]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        on_processor = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-        if self.training and on_processor and _FAVOURABLE and pays(self.in_channels, self.out_channels, *x.shape[2:]):
-            return convolve(x, self.weight)
-        return super().forward(x)
+_CHANNELS = 96  # below, the transforms cost nearly all that they save (`benchmarks/convolutions-AVX2.md`)
 
 
 def pays(channels_in: int, channels_out: int, height: int, width: int) -> bool:

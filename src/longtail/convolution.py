@@ -1,0 +1,42 @@
+"""A convolution of 3 x 3 that is trained on a processor in whichever of three ways is the fastest there."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from longtail import im2col, winograd
+
+# Winograd's algorithm, where it has been measured to pay; with AVX-512 it does not, for PyTorch's own convolution gains
+# more from that than its products of matrices do (`benchmarks/convolutions-AVX512.md`).
+WINOGRAD = torch.backends.cpu.get_cpu_capability() == "AVX2"
+HAS_AMX = bool(getattr(torch.cpu, "get_capabilities", dict)().get("amx_bf16"))
+IM2COL = HAS_AMX  # where it has been measured to pay (`benchmarks/convolutions-AMX.md`)
+
+
+class Conv3x3(nn.Conv2d):
+    """A convolution of 3 x 3 with stride 1, a border of one zero and no bias, which is faster to train on a processor.
+
+    With AVX2 and without AVX-512, in float32, it is done by Winograd's algorithm; with AMX, in mixed precision with
+    bfloat16, as one product of matrices; each where there are enough channels for the size of the images. Everywhere
+    else, in evaluation, in export, on accelerators and on other processors, it is PyTorch's convolution.
+
+    Args:
+        channels_in: of the input, at least 1.
+        channels_out: of the output, at least 1.
+
+    >>> Conv3x3(3, 8)(torch.zeros(2, 3, 5, 5)).shape
+    torch.Size([2, 8, 5, 5])
+    """
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__(channels_in, channels_out, 3, padding=1, bias=False)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h w"]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if self.training and x.device.type == "cpu":
+            sizes = self.in_channels, self.out_channels, *x.shape[2:]
+            mixed = torch.is_autocast_enabled("cpu")
+            if WINOGRAD and not mixed and winograd.pays(*sizes):
+                return winograd.convolve(x, self.weight)
+            if IM2COL and mixed and torch.get_autocast_dtype("cpu") == torch.bfloat16 and im2col.pays(*sizes):
+                return im2col.convolve(x.bfloat16(), self.weight.bfloat16())
+        return super().forward(x)
