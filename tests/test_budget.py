@@ -157,6 +157,25 @@ def test_steps_are_spread_evenly_over_the_schedule_though_some_cost_less(on, cos
     assert len(trained.said) == 1
 
 
+def test_steps_to_come_are_weighed_against_those_that_were_done():
+    course = Course(
+        None,
+        epochs=EPOCHS,
+        steps_per_epoch=STEPS_PER_EPOCH,
+        evaluate_every=1,
+        saved=None,
+        device=torch.device("cpu"),
+        say=lambda _: None,
+        cost=Machine(cheap=(0.5, 0.25)).cost,
+    )
+    steps = EPOCHS * STEPS_PER_EPOCH
+    course.begin(0.0)
+    # A quarter is done at 0.25 each; to come are another quarter of those and half of all steps at 1 each.
+    assert course.heavier(steps // 4) == pytest.approx((0.25 * 0.25 + 0.5) / 0.75 / 0.25, rel=0.02)
+    course.begin(0.0, start=steps // 2)  # another process began there
+    assert course.heavier(3 * steps // 4) == pytest.approx(1.0, rel=0.02)
+
+
 @pytest.mark.parametrize(("factor", "fewer"), [(2.0, True), (0.5, False)])
 def test_another_speed_is_told_once_it_matters(on, factor, fewer):
     trained = on(Machine(slower=(450, factor)), 900.0)

@@ -69,6 +69,19 @@ def test_rate_and_time_left_count_from_where_the_run_went_on(clock_time: Time) -
     assert file.getvalue().splitlines()[-1] == "epoch 198/200, 50 images/s, 1:44 left, loss 0.500"
 
 
+def test_the_time_left_knows_that_steps_to_come_take_longer(clock_time: Time) -> None:
+    where, file = console(terminal=False)
+    with progress.Display(steps=4200, done=0, console=where) as display:
+        clock_time.now += 100
+        display.step(clock(999), loss=0.5, images=100, heavier=2.5)
+        clock_time.now += 100
+        display.step(clock(1999), loss=0.5, images=100, heavier=2.5, left=61.0)
+    assert file.getvalue().splitlines() == [
+        "epoch 48/200, 1,000 images/s, 13:20 left, loss 0.500",
+        "epoch 96/200, 1,000 images/s, 1:01 left, loss 0.500",
+    ]
+
+
 def test_terminal_shows_all_in_80_columns(clock_time: Time) -> None:
     where, _ = console(terminal=True)
     display = progress.Display(steps=170_900, done=0, console=where)

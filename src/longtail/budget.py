@@ -157,7 +157,7 @@ class Course:
         self.budget = budget
         self._epochs, self._steps_per_epoch, self._every = epochs, steps_per_epoch, evaluate_every
         self._device, self._say, self._said, self._cost = device, say, 0, cost
-        self._mark = time.monotonic()
+        self._mark, self._first = time.monotonic(), 0.0
         whole = epochs * steps_per_epoch
         # Nothing is known before the first step. Until then, the schedule of a budget is as good as at a stand.
         self.pace = Pace(0, 0.0, whole, until=sys.maxsize) if budget is None else Pace(0, 0.0, max(whole, 100), until=1)
@@ -190,12 +190,14 @@ class Course:
 
     # Time.
 
-    def begin(self, since: float) -> None:
+    def begin(self, since: float, *, start: int = 0) -> None:
         """Count what was done before the first step.
 
         Args:
             since: what `time.monotonic` showed when the command was given.
+            start: the first step of this process.
         """
+        self._first = self.pace.at(start)
         self._mark = time.monotonic()
         self.times = self.times._replace(spent=self.times.spent + self._mark - since)
 
@@ -245,7 +247,7 @@ class Course:
         done = step + 1
         if done == 1 and left(self.times, self.budget) <= 0:
             raise TooShortError(self._too_short(self.budget))
-        cost = self._coming(self.pace.at(step))
+        cost = self._mean_cost(self.pace.at(step), 1.0)
         self.pace = decide(self.pace, self.times, self.budget, done=done, cost=cost)
         self._announce(done, cost * self.times.step)
         return {
@@ -257,9 +259,14 @@ class Course:
             "seconds_spent": self.times.spent,
         }
 
-    def _coming(self, progress: float) -> float:
-        """The mean cost of steps that are spread evenly over the rest of the schedule."""
-        places = (progress + (1 - progress) * (part + 0.5) / _PARTS for part in range(_PARTS))
+    def heavier(self, step: int) -> float:
+        """What a step to come costs, on average, against those that were done since `begin`: for the time left."""
+        now = self.pace.at(step)
+        return self._mean_cost(now, 1.0) / self._mean_cost(self._first, now)
+
+    def _mean_cost(self, first: float, last: float) -> float:
+        """The mean cost of steps that are spread evenly over a stretch of the schedule."""
+        places = (first + (last - first) * (part + 0.5) / _PARTS for part in range(_PARTS))
         part = partial(Clock.part, epochs=self._epochs, steps_per_epoch=self._steps_per_epoch)
         return sum(self._cost(part(place)) for place in places) / _PARTS
 

@@ -51,17 +51,19 @@ class Display:
     ) -> None:
         self._live.stop()
 
-    def step(self, clock: Clock, *, loss: float, images: int) -> None:
+    def step(self, clock: Clock, *, loss: float, images: int, heavier: float = 1.0, left: float | None = None) -> None:
         """Show that a step was done.
 
         Args:
             clock: of the step; the number of all steps may change, and is what is left to go by.
             loss: of the step.
             images: that went through the network in it, views counted.
+            heavier: how many times as long as a step up to now one to come will take, on average.
+            left: seconds, if they are known; `None`: by the steps that are left.
         """
         now = time.monotonic()
         steps, seconds = clock.step + 1 - self._done, now - self._started
-        left = (clock.steps - clock.step - 1) * seconds / steps
+        left = (clock.steps - clock.step - 1) * heavier * seconds / steps if left is None else max(0.0, left)
         self._pace = f"{images * steps / max(seconds, 1e-9):,.0f} images/s, {durations.clock(left)} left"
         self._loss = f"loss {loss:.3f}"
         self._bar.update(

@@ -299,7 +299,7 @@ def fit(
         )
 
     result, stream = None, _batches(plan, task, settings, fabric, start, course.stop(start))
-    course.begin(since)
+    course.begin(since, start=start)
     with progress.Display(steps=course.pace.steps, done=start, console=console, silent=not first) as display:
         for step, micro_batches in enumerate(stream, start):
             clock, count = course.clock(step), course.count(step)
@@ -308,7 +308,9 @@ def fit(
             done, last = step + 1, course.ends(step)
             if last:
                 stream.close()  # workers may have begun to decode batches that will not be needed
-            display.step(count, loss=float(terms["loss"]), images=images_a_step)
+            heavier = course.heavier(step) if settings.augment.stages else 1.0
+            left = course.budget - course.spent() if course.budget is not None else None
+            display.step(count, loss=float(terms["loss"]), images=images_a_step, heavier=heavier, left=left)
             if done % settings.log_every == 0 or last:
                 values = processes.means(terms)
                 if journal:
