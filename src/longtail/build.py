@@ -162,6 +162,7 @@ def augmentation(settings: recipe.Recipe) -> augment.Augmentation:
         jitter=augment.Jitter(**a.jitter.model_dump()) if a.jitter else None,
         grayscale=a.grayscale,
         cutout=a.cutout,
+        cutmix=a.cutmix,
     )
 
 

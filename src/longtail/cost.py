@@ -150,4 +150,4 @@ class _Probe:
             self._augmentation, views=views, batch=batch, height=height, width=width, key=(0, 0, number, 0)
         )
         labels = torch.arange(batch, device=self._fabric.device) % self._classes
-        return Batch(augment.augment(pixels, drawn, self._augmentation), labels)
+        return augment.mixed(augment.augment(pixels, drawn, self._augmentation), labels, drawn)

@@ -149,10 +149,12 @@ def _augmented(
             width=width,
             key=(plan.seed, chance.AUGMENT, stream, step),
         )
-        changed = augment.augment(images, parameters.rows(share), augmentation)
+        parameters = parameters.rows(share)
+        changed = augment.augment(images, parameters, augmentation)
+        done = augment.mixed(changed, batch.labels.to(device, non_blocking=True), parameters)
         if size is not None:
-            changed = shrink(changed.flatten(0, 1), size).unflatten(0, (views, -1))
-        ready.append(batches.Batch(changed, batch.labels.to(device, non_blocking=True)))
+            done = done._replace(images=shrink(done.images.flatten(0, 1), size).unflatten(0, (views, -1)))
+        ready.append(done)
     return tuple(ready)
 
 

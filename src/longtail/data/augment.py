@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from longtail.data import trivial_augment
-from longtail.data.pixels import color_jitter, cutout, flip, grayscale, resized_crop, window
+from longtail.data.batches import Batch, Mixed
+from longtail.data.pixels import color_jitter, cutmix, cutout, flip, grayscale, resized_crop, window
 
 _CACHED = 2**20  # numbers that stay in a processor's cache
 
@@ -40,7 +41,8 @@ class Jitter:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What happens to an image, in this order: a crop, flip, TrivialAugment, jitter, grayscale, normalisation, cutout.
+    """What happens to an image, in this order: a crop, flip, TrivialAugment, jitter, grayscale, normalisation, cutout,
+    CutMix.
 
     Args:
         mean, std: of each channel of images in 0..1; `std` above 0.
@@ -53,6 +55,7 @@ class Augmentation:
         jitter: random colours; `None` is off.
         grayscale: probability of losing all colour.
         cutout: side in pixels of a square set to 0, the mean colour, clipped at the border; 0 is off.
+        cutmix: probability of getting a box of another image of the batch, which the labels then share by area.
     Raises: ValueError if a value is outside its range or both crops are on.
     """
 
@@ -65,11 +68,12 @@ class Augmentation:
     jitter: Jitter | None = None
     grayscale: float = 0.0
     cutout: int = 0
+    cutmix: float = 0.0
 
     def __post_init__(self) -> None:
         if not min(self.std) > 0:
             raise ValueError(f"std is {self.std}; every channel must be above 0")
-        for name in ("flip", "trivial_augment", "grayscale"):
+        for name in ("flip", "trivial_augment", "grayscale", "cutmix"):
             _check(name, getattr(self, name), 0.0, 1.0)
         if self.crop_padding < 0 or self.cutout < 0:
             raise ValueError(f"crop_padding is {self.crop_padding} and cutout is {self.cutout}; pixels are at least 0")
@@ -100,6 +104,7 @@ class Parameters:
         order: `(V, B, 4)`, a permutation of 0..3: which of the four comes first, second, ...
         grayscale: `(V, B)`, which images lose their colour.
         cutout: `(V, B, 2)`, row and column of the centre of the square.
+        cutmix: `(V, B, 4)`, top, left, height and width of the box, in pixels, inside the image.
     """
 
     crop: Int[Tensor, "views batch 2"] | None
@@ -111,6 +116,7 @@ class Parameters:
     order: Int[Tensor, "views batch 4"] | None
     grayscale: Bool[Tensor, "views batch"] | None
     cutout: Int[Tensor, "views batch 2"] | None
+    cutmix: Int[Tensor, "views batch 4"] | None
 
     def rows(self, index: slice | Int[Tensor, " rows"]) -> "Parameters":
         """The part of one rank or micro-batch: `index` is along dimension B."""
@@ -143,7 +149,7 @@ def draw(
     # One line each and nothing between them, because their order is part of what a key means.
     place, tries, turned, touched = chance(2), chance(10, 2), chance(), chance()
     strength, precedence, colourless, centre = chance(4), chance(4), chance(), chance(2)
-    operation = chance(4)
+    operation, mixing = chance(4), chance(4)
 
     on, jitter = augmentation, augmentation.jitter
     crop = _whole(place, 2 * on.crop_padding + 1) if on.crop_padding else None
@@ -165,6 +171,7 @@ def draw(
         order=order,
         grayscale=torch.from_numpy(colourless < on.grayscale) if on.grayscale else None,
         cutout=_whole(centre, np.array([height, width])) if on.cutout else None,
+        cutmix=_patches(mixing, on.cutmix, np.array([height, width])) if on.cutmix else None,
     )
 
 
@@ -179,6 +186,17 @@ def _operations(chance: np.ndarray, probability: float) -> Int[Tensor, "views ba
     operation = np.where(whether < probability, np.floor(which * trivial_augment.OPERATIONS), trivial_augment.NOTHING)
     level = np.floor(far * (trivial_augment.STRONGEST + 1)) * np.where(way < 0.5, -1, 1)
     return torch.from_numpy(np.stack([operation, level], -1).astype(np.int64))
+
+
+def _patches(chance: np.ndarray, probability: float, image: np.ndarray) -> Int[Tensor, "views batch 4"]:
+    """Boxes whose share of the image is uniform before they are clipped, from whether, how large, and two for where.
+
+    Source: Yun et al. 2019, arXiv:1905.04899, section 3, with alpha 1.
+    """
+    whether, area, centre = chance[..., 0], chance[..., 1], chance[..., 2:]
+    side = np.where(whether < probability, np.sqrt(area), 0.0)[..., None] * image
+    first, end = (np.clip(np.rint(centre * image + half), 0, image) for half in (-side / 2, side / 2))
+    return torch.from_numpy(np.concatenate([first, end - first], -1).astype(np.int64))
 
 
 def _boxes(
@@ -284,3 +302,22 @@ def _standardise_(
 ) -> Float[Tensor, "*batch 3 h w"]:
     channels = images.new_tensor([mean, std])[..., None, None]  # (2, 3, 1, 1)
     return images.sub_(channels[0]).div_(channels[1])
+
+
+def mixed(images: Float[Tensor, "views batch 3 h w"], labels: Int[Tensor, " batch"], parameters: Parameters) -> Batch:
+    """Mix images as it was drawn, those of a view with each other; what a method learns from.
+
+    Labels are shared as in the first view, so a method that compares several must not be given mixed ones. Rows with
+    the same partners in any number of processes need a batch that is a multiple of twice that number.
+
+    Args:
+        images: `(V, B, 3, H, W)`, what `augment` gave.
+        labels: `(B,)`.
+        parameters: what `draw` gave, or the `rows` that belong to these images.
+    """
+    boxes, (height, width) = parameters.cutmix, images.shape[-2:]
+    if boxes is None:
+        return Batch(images, labels)
+    views = torch.stack([cutmix(view, box) for view, box in zip(images, boxes, strict=True)])
+    share = boxes[0, :, 2] * boxes[0, :, 3] / (height * width)
+    return Batch(views, labels, Mixed(labels.roll(len(labels) // 2), share.to(labels.device)))

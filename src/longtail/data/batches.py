@@ -39,16 +39,30 @@ class Stream(NamedTuple):
     views: int = 1
 
 
+class Mixed(NamedTuple):
+    """What else is in each image of a batch.
+
+    Args:
+        labels: `(B,)`, of the other image that a part was taken from.
+        share: `(B,)`, of the image's area that is of the other one, in `[0, 1]`.
+    """
+
+    labels: Int[Tensor, " batch"]
+    share: Float[Tensor, " batch"]
+
+
 class Batch(NamedTuple):
     """Images of one stream in one step.
 
     Args:
         images: `(V, B, 3, H, W)`, uint8 from a loader, normalised float32 for a method.
         labels: `(B,)`, in `[0, C)`.
+        mixed: what was mixed into the images; `None`: nothing.
     """
 
     images: UInt8[Tensor, "views batch 3 h w"] | Float[Tensor, "views batch 3 h w"]
     labels: Int[Tensor, " batch"]
+    mixed: Mixed | None = None
 
 
 def order(

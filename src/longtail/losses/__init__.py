@@ -1,7 +1,14 @@
 """Losses: tensors in, a scalar out; no device, rank, epoch or recipe is known here."""
 
-from longtail.losses.classification import logit_adjusted
+from longtail.losses.classification import adjusted_logits, logit_adjusted
 from longtail.losses.contrastive import anchors_without_positive, prototypical, supervised_contrastive
 from longtail.losses.precision import at_least_float32
 
-__all__ = ["anchors_without_positive", "at_least_float32", "logit_adjusted", "prototypical", "supervised_contrastive"]
+__all__ = [
+    "adjusted_logits",
+    "anchors_without_positive",
+    "at_least_float32",
+    "logit_adjusted",
+    "prototypical",
+    "supervised_contrastive",
+]

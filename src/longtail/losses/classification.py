@@ -36,9 +36,27 @@ def logit_adjusted(
     >>> logit_adjusted(even, torch.tensor([1]), torch.tensor([0.75, 0.25]), tau=1.0)  # -log(1 / 4)
     tensor(1.3863)
     """
+    adjusted = adjusted_logits(logits, prior, tau=tau)
+    return F.cross_entropy(adjusted, labels.long(), reduction="sum") / max(len(adjusted), 1)
+
+
+def adjusted_logits(
+    logits: Float[Tensor, "batch classes"], prior: Float[Tensor, " classes"], *, tau: float
+) -> Float[Tensor, "batch classes"]:
+    """Logits plus the log of how frequent their class is, in float32 at least: what `logit_adjusted` compares.
+
+    Args:
+        logits: `(B, C)`, finite.
+        prior: as in `logit_adjusted`.
+        tau: as in `logit_adjusted`.
+    Returns: `(B, C)`; -inf for a class with prior 0.
+    Raises: ValueError if `tau <= 0`.
+
+    >>> adjusted_logits(torch.tensor([[1.0, 1.0]]), torch.tensor([1.0, 0.0]), tau=1.0)
+    tensor([[1., -inf]])
+    """
     if not tau > 0:
         raise ValueError(f"tau is {tau}; it must be above 0")
     wide = at_least_float32(logits)
     # The log of 0 is -inf, whose exponential is an exact 0 and passes no gradient on.
-    adjusted = wide + tau * torch.log(prior.to(wide.dtype))
-    return F.cross_entropy(adjusted, labels.long(), reduction="sum") / max(len(wide), 1)
+    return wide + tau * torch.log(prior.to(wide.dtype))

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from longtail.data.batches import Batch, Sampling, Stream
-from longtail.losses import at_least_float32, logit_adjusted
+from longtail.losses import adjusted_logits, at_least_float32
 from longtail.methods.base import Method, Step, full_precision
 from longtail.networks import ImageClassifier
 from longtail.schedules import Clock
@@ -26,7 +26,7 @@ class CrossEntropy(Method):
         (batch,) = batches
         logits = self.classifier(batch.images.flatten(0, 1))
         with full_precision(logits.device):
-            loss = F.cross_entropy(at_least_float32(logits), batch.labels)
+            loss = _cross_entropy(at_least_float32(logits), batch)
         return Step(loss, {"cross_entropy": loss.detach()})
 
 
@@ -54,5 +54,14 @@ class LogitAdjustment(Method):
         (batch,) = batches
         logits = self.classifier(batch.images.flatten(0, 1))
         with full_precision(logits.device):
-            loss = logit_adjusted(logits, batch.labels, self.prior, tau=self.tau)
+            loss = _cross_entropy(adjusted_logits(logits, self.prior, tau=self.tau), batch)
         return Step(loss, {"cross_entropy": loss.detach()})
+
+
+def _cross_entropy(logits: Float[Tensor, "batch classes"], batch: Batch) -> Float[Tensor, ""]:
+    """The mean of a batch of one view; that of a mixed image counts both labels, by their share of it."""
+    own = F.cross_entropy(logits, batch.labels, reduction="none")
+    if batch.mixed is None:
+        return own.mean()
+    other = F.cross_entropy(logits, batch.mixed.labels, reduction="none")
+    return own.lerp(other, batch.mixed.share.to(own.dtype)).mean()

@@ -182,6 +182,11 @@ class Augment(Settings):
     cutout: Annotated[int, Field(ge=0)] = Field(
         default=0, description="side of a square that is blanked, in pixels; 0: none"
     )
+    cutmix: Fraction = Field(
+        default=0.0,
+        description="CutMix: probability of getting a box of another image of the batch; the loss counts both labels, "
+        "by area",
+    )
     stages: Annotated[tuple[Stage, ...], Listed] = Field(
         default=(),
         description="train on smaller images first, which is faster: fractions of the training, ascending, and the "

@@ -96,6 +96,15 @@ class Recipe(Settings):
     published: Published | None = Field(default=None, description="the paper's figure for this row")
 
     @model_validator(mode="after")
+    def _mixed_for_one_branch(self) -> "Recipe":
+        if self.augment.cutmix and isinstance(self.method, (HybridSC, HybridPSC)):
+            raise ValueError(
+                f"augment.cutmix is {self.augment.cutmix} and method.kind is {self.method.kind}, whose contrast "
+                "takes one label an image; set augment.cutmix to 0, or method.kind to ce or logit-adjustment"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _something_to_evaluate(self) -> "Recipe":
         if self.split == "validation" and self.data.validation == 0:
             raise ValueError("split is validation and data.validation is 0; hold out at least 1 image per class")
