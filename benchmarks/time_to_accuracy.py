@@ -63,6 +63,7 @@ BEFORE = ("batch_size=128", "optimizer.lr=0.03", "precision=fp32")  # as our rec
 _WAS = "batches of 128 in float32"
 ROWS = {
     "fast": Row(f"{SET}/fast", 15, "`fast`"),
+    "fast-amx": Row(f"{SET}/fast", 15, "`fast`, with AMX"),
     "fast-before": Row(f"{SET}/fast", 15, f"`fast`, {_WAS}", BEFORE),
     "fast-resnet9": Row(f"{SET}/fast", 15, "`fast` with ResNet-9 of width 32", RESNET9),
     "fast-resnet32": Row(f"{SET}/fast", 15, "`fast` with ResNet-32", RESNET32),
@@ -73,6 +74,7 @@ ROWS = {
     "best-hour-resnet32": Row(f"{SET}/best-hour", 60, "`best-hour` with ResNet-32", RESNET32),
     **_cut(60),
     "cifar10-30": Row("cifar10-lt-10/best-hour", 30, f"`best-hour` on {CIFAR10}, in 30 minutes"),
+    "cifar10-30-amx": Row("cifar10-lt-10/best-hour", 30, f"`best-hour` on {CIFAR10}, in 30 minutes, with AMX"),
     "cifar10-30-before": Row("cifar10-lt-10/best-hour", 30, f"`best-hour` on {CIFAR10}, in 30 minutes, {_WAS}", BEFORE),
     "cifar10-resnet9-30-before": Row(
         "cifar10-lt-10/fast",
@@ -279,7 +281,7 @@ measures {machine.REFERENCE:.0f} images/s, right before and right after each run
 so with the whole schedule of the recipe. The budget is set by the measurement before a run and the reference minutes by
 the mean of both, so a run can have more or less of them than it was meant to. That measure is in float32,
 and so are the paper's recipes and its rivals'; ours train in bfloat16 where the processor has instructions for it
-(`precision: auto`; `convolutions-AVX512.md` says what that is worth).
+(`precision: auto`; `convolutions-AVX512.md` and, with AMX, `convolutions-AMX.md` say what that is worth).
 
 {as_table(ROWS, saved)}
 
