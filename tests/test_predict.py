@@ -97,7 +97,7 @@ def test_large_images_are_shrunk_and_cut_as_for_the_training():
     asked = [Query(name, standins.encode(each)) for name, each in (("whole", pixels), ("shrunk", shrunk), ("cut", cut))]
     assert asked[0].encoded == encoded
     _, (first, second, other), _ = whole(untrained(size=32, shrunk_side=37), Queries(iter(asked), 3))
-    np.testing.assert_array_equal(first, second)
+    np.testing.assert_allclose(first, second, atol=1e-6)  # rounding goes by the place in the batch
     _, (third,), _ = whole(untrained(), Queries(iter(asked[2:]), 1))
     np.testing.assert_allclose(first, third, atol=1e-6)
     assert np.abs(other - first).max() > 1e-6  # cut twice: so the cut matters
