@@ -308,8 +308,8 @@ def fit(
             done, last = step + 1, course.ends(step)
             if last:
                 stream.close()  # workers may have begun to decode batches that will not be needed
-            heavier = course.heavier(step) if settings.augment.stages else 1.0
             left = course.budget - course.spent() if course.budget is not None else None
+            heavier = course.heavier(step) if left is None and settings.augment.stages else 1.0
             display.step(count, loss=float(terms["loss"]), images=images_a_step, heavier=heavier, left=left)
             if done % settings.log_every == 0 or last:
                 values = processes.means(terms)
