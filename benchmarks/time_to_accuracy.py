@@ -41,7 +41,7 @@ class Row:
     """
 
     recipe: str
-    minutes: int
+    minutes: float
     words: str
     overrides: tuple[str, ...] = ()
 
@@ -63,6 +63,7 @@ BEFORE = ("batch_size=128", "optimizer.lr=0.03", "precision=fp32")  # as our rec
 _WAS = "batches of 128 in float32"
 ROWS = {
     "fast": Row(f"{SET}/fast", 15, "`fast`"),
+    "fast-half": Row(f"{SET}/fast", 7.5, "`fast` in half of the time, with AMX"),
     "fast-amx": Row(f"{SET}/fast", 15, "`fast`, with AMX"),
     "fast-before": Row(f"{SET}/fast", 15, f"`fast`, {_WAS}", BEFORE),
     "fast-resnet9": Row(f"{SET}/fast", 15, "`fast` with ResNet-9 of width 32", RESNET9),
@@ -84,15 +85,22 @@ ROWS = {
     ),
     "cifar10-60": Row("cifar10-lt-10/best-hour", 60, f"`best-hour` on {CIFAR10}"),
 }
+PSC = ("method.kind=hybrid-psc", "method.alpha.kind=parabolic", "batch_size=128")
 SGD = ("optimizer.kind=sgd", "optimizer.lr=0.2", "optimizer.nesterov=true", "optimizer.weight_decay=5e-4")
-# One ingredient of `fast` left out or changed, the rest as it is; on validation, seed 0.
+# One ingredient of `fast` left out or changed, the rest as it is; on validation, seed 0. In half of the time of `fast`:
+# a machine with AMX comes to as many epochs then as the one with AVX-512, where `fast` was measured, in all of it.
 ABLATIONS = {
-    "all": Row(f"{SET}/fast", 15, "`fast` as it is"),
-    "resnet9": Row(f"{SET}/fast", 15, "ResNet-9 of width 32 for airbench", RESNET9),
-    "sgd": Row(f"{SET}/fast", 15, "SGD with Nesterov momentum for Muon", SGD),
-    "full-size": Row(f"{SET}/fast", 15, "32 pixels all the time, so fewer epochs", ("augment.stages=[]",)),
-    "no-cutout": Row(f"{SET}/fast", 15, "no cutout", ("augment.cutout=0",)),
-    "ce": Row(f"{SET}/fast", 15, "no logit adjustment", ("method.kind=ce",)),
+    name: Row(f"{SET}/fast", 7.5, words, overrides)
+    for name, words, overrides in (
+        ("all", "`fast` as it is", ()),
+        ("resnet9", "ResNet-9 of width 32 for airbench", RESNET9),
+        ("sgd", "SGD with Nesterov momentum for Muon", SGD),
+        ("full-size", "32 pixels all the time, so fewer epochs", ("augment.stages=[]",)),
+        ("no-cutout", "no cutout", ("augment.cutout=0",)),
+        ("ce", "no logit adjustment", ("method.kind=ce",)),
+        ("fp32", "float32, so fewer epochs", ("precision=fp32",)),
+        ("hybrid-psc", "Hybrid-PSC for logit adjustment: three views for one, so a third of the epochs", PSC),
+    )
 }
 
 
@@ -193,7 +201,7 @@ def as_table(rows: dict[str, Row], saved: Results, prefix: str = "") -> str:
     for name, row in rows.items():
         found = [*saved.get(prefix + name, {}).values()]
         if not found:
-            missing.append(row.words + f" ({row.minutes} minutes)")
+            missing.append(row.words + f" ({row.minutes:g} minutes)")
             continue
         shares = [_mean([each.shares[key] for each in found if key in each.shares]) for key in SHARES]
         took = []
@@ -231,16 +239,18 @@ def against_the_paper(saved: Results) -> str:
         f"The paper's recipe shows the network {views / 1e6:.1f} million images, three views for each of {IMAGES:,} in "
         f"{paper.epochs} epochs: {minutes:.0f} reference minutes, if nothing but ResNet-32 took time."
     )
-    if found := saved.get("fast", {}).values():
-        top1, took = mean(each.shares["top1"] for each in found), mean(each.reference for each in found)
+    precisions: set[str] = set()
+    for name in ("fast", "fast-half"):
+        if found := saved.get(name, {}).values():
+            top1, took = mean(each.shares["top1"] for each in found), mean(each.reference for each in found)
+            versus = [f"{top1 - share:+.2f} against {share:.2f} of {paper}" for paper, share in published().items()]
+            said += f" {ROWS[name].words} takes {took:.1f}, {minutes / took:.0f} times less, and ends at {top1:.2f} %: "
+            said += f"{' and '.join(versus)}, as published."
+            precisions |= {each.precision for each in found}
+    if precisions:
         said += (
-            f" `fast` takes {took:.1f} reference minutes, {minutes / took:.0f} times less, and ends at {top1:.2f} %; "
-            + "; ".join(
-                f"{name} is published with {share:.2f} %, {top1 - share:+.2f}" for name, share in published().items()
-            )
-            + f". It trains in {' or '.join(sorted({each.precision for each in found}))}, the reckoning is of fp32, "
-            f"and its network is larger: {_parameters(f'{SET}/fast'):.2f} million parameters against "
-            f"{_parameters(f'{SET}/hybrid-psc'):.2f}."
+            f" It trains in {' or '.join(sorted(precisions))}, the reckoning is of fp32, and its network is larger: "
+            f"{_parameters(f'{SET}/fast'):.2f} million parameters against {_parameters(f'{SET}/hybrid-psc'):.2f}."
         )
     return "\n".join(textwrap.wrap(said, 120))
 
@@ -291,7 +301,9 @@ and so are the paper's recipes and its rivals'; ours train in bfloat16 where the
 
 ## What each ingredient is worth
 
-`fast` with one thing changed, seed 0, measured on validation images that were held out (50 a class), not on test.
+`fast` with one thing changed, seed 0, measured on validation images that were held out (50 a class), not on test: one
+standard error is about 0.7 points. All have half of the time of `fast`: a machine with AMX comes to as many epochs in
+it as one with AVX-512, where `fast` was measured, in all of it.
 
 {as_table(ABLATIONS, saved, "ablations/")}
 
