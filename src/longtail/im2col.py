@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-_CHANNELS, _PIXELS = 96, 49  # see `benchmarks/convolutions-AMX.md`
+# From so many channels on, for at most so many pixels: see `benchmarks/convolutions-AMX.md`.
+_PAYS = ((96, 49), (192, 64))
 
 
 def pays(channels_in: int, channels_out: int, height: int, width: int) -> bool:
@@ -23,10 +24,10 @@ def pays(channels_in: int, channels_out: int, height: int, width: int) -> bool:
 
     A rule and not a measurement, so that a training repeats.
 
-    >>> pays(384, 384, 4, 4), pays(96, 192, 16, 16), pays(64, 64, 4, 4)
-    (True, False, False)
+    >>> pays(384, 384, 4, 4), pays(192, 192, 8, 8), pays(96, 192, 8, 8), pays(64, 64, 4, 4)
+    (True, True, False, False)
     """
-    return min(channels_in, channels_out) >= _CHANNELS and height * width <= _PIXELS
+    return any(min(channels_in, channels_out) >= least and height * width <= most for least, most in _PAYS)
 
 
 def convolve(x: Float[Tensor, "b c h w"], kernel: Float[Tensor, "c2 c 3 3"]) -> Float[Tensor, "b c2 h w"]:
@@ -47,26 +48,26 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernel: Tensor) -> Tensor:
         (images, channels, height, width), outputs = x.shape, len(kernel)
-        around = _surroundings(x.permute(0, 2, 3, 1))
+        pixels = x.permute(0, 2, 3, 1).contiguous()
         weights = kernel.permute(0, 2, 3, 1).reshape(outputs, 9 * channels)
-        ctx.save_for_backward(around, weights)
-        ctx.channels = channels
-        return (around @ weights.T).view(images, height, width, outputs).permute(0, 3, 1, 2)
+        ctx.save_for_backward(pixels, weights)
+        return (_surroundings(pixels) @ weights.T).view(images, height, width, outputs).permute(0, 3, 1, 2)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        around, weights = ctx.saved_tensors
-        (images, outputs, height, width), channels = gradient.shape, ctx.channels
-        rows = gradient.permute(0, 2, 3, 1).contiguous()
+        pixels, weights = ctx.saved_tensors
+        (images, height, width, channels), outputs = pixels.shape, len(weights)
+        # Both gradients come from what surrounds each pixel in the output, seen from the other side. So the ninefold
+        # copy of the input need not be kept until here.
+        around = _surroundings(gradient.permute(0, 2, 3, 1))
         for_x = for_kernel = None
         if ctx.needs_input_grad[0]:
-            # A pixel's gradient comes from the same surroundings, seen from the other side.
             turned = weights.view(outputs, 3, 3, channels).flip(1, 2).permute(1, 2, 0, 3).reshape(9 * outputs, channels)
-            for_x = (_surroundings(rows) @ turned).view(images, height, width, channels).permute(0, 3, 1, 2)
+            for_x = (around @ turned).view(images, height, width, channels).permute(0, 3, 1, 2)
         if ctx.needs_input_grad[1]:
-            sums = rows.view(images * height * width, outputs).T @ around
-            for_kernel = sums.view(outputs, 3, 3, channels).permute(0, 3, 1, 2)
+            sums = pixels.view(images * height * width, channels).T @ around
+            for_kernel = sums.view(channels, 3, 3, outputs).flip(1, 2).permute(3, 0, 1, 2)
         return for_x, for_kernel
 
 
