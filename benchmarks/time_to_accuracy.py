@@ -36,14 +36,16 @@ class Row:
     Args:
         recipe: its name.
         minutes: reference minutes, which `--budget` gets.
-        overrides: changes of settings.
         words: what it is.
+        overrides: changes of settings.
+        curve: of the picture on which it lies, in words; rows without one are not in the picture.
     """
 
     recipe: str
     minutes: float
     words: str
     overrides: tuple[str, ...] = ()
+    curve: str = ""
 
 
 def _cut(minutes: int) -> dict[str, Row]:
@@ -54,25 +56,29 @@ def _cut(minutes: int) -> dict[str, Row]:
         "hybrid-psc": "the paper's Hybrid-PSC, ResNet-32",
         "hybrid-sc": "the paper's Hybrid-SC, ResNet-32",
     }
-    return {f"{name}-{minutes}": Row(f"{SET}/{name}", minutes, words) for name, words in names.items()}
+    return {f"{name}-{minutes}": Row(f"{SET}/{name}", minutes, words, (), words) for name, words in names.items()}
 
 
 RESNET9 = ("network.kind=resnet9", "network.width=32")
 RESNET32 = ("network.kind=resnet32",)
 BEFORE = ("batch_size=128", "optimizer.lr=0.03", "precision=fp32")  # as our recipes were
 _WAS = "batches of 128 in float32"
+_OURS, _WAS_OURS = "fast and best-hour", f"the same, {_WAS}"
+_OURS32 = "the same with ResNet-32"
 ROWS = {
-    "fast": Row(f"{SET}/fast", 15, "`fast`"),
-    "fast-half": Row(f"{SET}/fast", 7.5, "`fast` in half of the time, with AMX"),
-    "fast-amx": Row(f"{SET}/fast", 15, "`fast`, with AMX"),
-    "fast-before": Row(f"{SET}/fast", 15, f"`fast`, {_WAS}", BEFORE),
-    "fast-resnet9": Row(f"{SET}/fast", 15, "`fast` with ResNet-9 of width 32", RESNET9),
-    "fast-resnet32": Row(f"{SET}/fast", 15, "`fast` with ResNet-32", RESNET32),
-    "fast-resnet32-before": Row(f"{SET}/fast", 15, f"`fast` with ResNet-32, {_WAS}", (*RESNET32, *BEFORE)),
+    "fast": Row(f"{SET}/fast", 15, "`fast`", (), _OURS),
+    "fast-half": Row(f"{SET}/fast", 7.5, "`fast` in half of the time, with AMX", (), _OURS),
+    "fast-amx": Row(f"{SET}/fast", 15, "`fast`, with AMX", (), _OURS),
+    "fast-before": Row(f"{SET}/fast", 15, f"`fast`, {_WAS}", BEFORE, _WAS_OURS),
+    "fast-resnet9": Row(f"{SET}/fast", 15, "`fast` with ResNet-9 of width 32", RESNET9, "fast with ResNet-9"),
+    "fast-resnet32": Row(f"{SET}/fast", 15, "`fast` with ResNet-32", RESNET32, _OURS32),
+    "fast-resnet32-before": Row(
+        f"{SET}/fast", 15, f"`fast` with ResNet-32, {_WAS}", (*RESNET32, *BEFORE), f"{_OURS32}, {_WAS}"
+    ),
     **_cut(15),
-    "best-hour": Row(f"{SET}/best-hour", 60, "`best-hour`"),
-    "best-hour-before": Row(f"{SET}/best-hour", 60, f"`best-hour`, {_WAS}", BEFORE),
-    "best-hour-resnet32": Row(f"{SET}/best-hour", 60, "`best-hour` with ResNet-32", RESNET32),
+    "best-hour": Row(f"{SET}/best-hour", 60, "`best-hour`", (), _OURS),
+    "best-hour-before": Row(f"{SET}/best-hour", 60, f"`best-hour`, {_WAS}", BEFORE, _WAS_OURS),
+    "best-hour-resnet32": Row(f"{SET}/best-hour", 60, "`best-hour` with ResNet-32", RESNET32, _OURS32),
     **_cut(60),
     "cifar10-30": Row("cifar10-lt-10/best-hour", 30, f"`best-hour` on {CIFAR10}, in 30 minutes"),
     "cifar10-30-amx": Row("cifar10-lt-10/best-hour", 30, f"`best-hour` on {CIFAR10}, in 30 minutes, with AMX"),
@@ -259,21 +265,21 @@ def picture(saved: Results, file: Path) -> None:
     """Top-1 of each row against its reference minutes, with the paper's figures as lines."""
     plt.rcParams["svg.hashsalt"] = SET  # the same names of shapes each time
     figure, axes = plt.subplots(figsize=(8, 5))
-    for name, row in ROWS.items():
-        found = saved.get(name, {}).values() if row.recipe.startswith(SET) else ()
-        if found:
-            top1 = [each.shares["top1"] for each in found]
-            axes.errorbar(
-                mean(each.reference for each in found),
-                mean(top1),
-                yerr=stdev(top1) if len(top1) > 1 else None,
-                fmt="o",
-                capsize=3,
-                label=row.words.replace("`", ""),
-            )
+    for curve in dict.fromkeys(row.curve for row in ROWS.values() if row.curve):
+        points = []
+        for found in (saved.get(name, {}).values() for name, row in ROWS.items() if row.curve == curve):
+            if found:
+                top1 = [each.shares["top1"] for each in found]
+                spread = stdev(top1) if len(top1) > 1 else 0.0
+                points.append((mean(each.reference for each in found), mean(top1), spread))
+        if points:
+            minutes, shares, spreads = zip(*sorted(points), strict=True)
+            axes.errorbar(minutes, shares, yerr=spreads, fmt="o-", capsize=3, label=curve)
     for name, share in published().items():
         axes.axhline(share, linestyle=":", color="grey")
-        axes.annotate(f"{name}, published", (0.01, share), xycoords=("axes fraction", "data"), va="bottom", fontsize=8)
+        axes.annotate(
+            f"{name}, published", (0.99, share), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8
+        )
     axes.set(xlabel="reference minutes", ylabel="top-1 %, CIFAR-100-LT, imbalance 100", xlim=(0, None))
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower right", fontsize=8)
