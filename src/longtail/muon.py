@@ -32,12 +32,20 @@ def orthogonalised(matrix: Float[Tensor, "rows columns"], *, rounds: int = 4) ->
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     wide = wide / (wide.norm() + torch.finfo(wide.dtype).tiny)
     gram = wide @ wide.T
-    product = one = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    for _ in range(rounds):
-        factor = _LINEAR * one + _CUBIC * gram + _QUINTIC * (gram @ gram)
-        product, gram = factor @ product, factor @ gram @ factor
+    product = factor = _polynomial(gram)
+    for _ in range(rounds - 1):
+        gram = factor @ gram @ factor
+        factor = _polynomial(gram)
+        product = factor @ product
     alike = product @ wide
     return alike if matrix.shape[0] <= matrix.shape[1] else alike.T
+
+
+def _polynomial(gram: Float[Tensor, "rows rows"]) -> Float[Tensor, "rows rows"]:
+    """What a round multiplies by."""
+    factor = torch.addmm(gram, gram, gram, beta=_CUBIC, alpha=_QUINTIC)
+    factor.diagonal().add_(_LINEAR)
+    return factor
 
 
 class Muon(torch.optim.Optimizer):
