@@ -65,8 +65,7 @@ IM2COL = Way(
     im2col.pays,
     "IM2COL",
     torch.bfloat16,
-    "in training in bfloat16 on a processor with AMX: from 96 channels on\nboth sides, for "
-    "at most 49 pixels",
+    "in training in bfloat16 on a processor with AMX: from 96 channels on\nboth sides, for at most 49 pixels",
 )
 
 
