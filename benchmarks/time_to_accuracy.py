@@ -308,8 +308,8 @@ and so are the paper's recipes and its rivals'; ours train in bfloat16 where the
 ## What each ingredient is worth
 
 `fast` with one thing changed, seed 0, measured on validation images that were held out (50 a class), not on test: one
-standard error is about 0.7 points. All have half of the time of `fast`: a machine with AMX comes to as many epochs in
-it as one with AVX-512, where `fast` was measured, in all of it.
+standard error is about 0.7 points. All have half of the time of `fast`: a machine with AMX comes to about as many
+epochs in it as one with AVX-512, where `fast` was measured, in all of it.
 
 {as_table(ABLATIONS, saved, "ablations/")}
 
