@@ -91,7 +91,7 @@ ROWS = {
     ),
     "cifar10-60": Row("cifar10-lt-10/best-hour", 60, f"`best-hour` on {CIFAR10}"),
 }
-PSC = ("method.kind=hybrid-psc", "method.alpha.kind=parabolic", "batch_size=128")
+PSC = ("method.kind=hybrid-psc", "batch_size=128")
 SGD = ("optimizer.kind=sgd", "optimizer.lr=0.2", "optimizer.nesterov=true", "optimizer.weight_decay=5e-4")
 # One ingredient of `fast` left out or changed, the rest as it is; on validation, seed 0. In half of the time of `fast`:
 # a machine with AMX comes to as many epochs then as the one with AVX-512, where `fast` was measured, in all of it.
@@ -270,7 +270,7 @@ def picture(saved: Results, file: Path) -> None:
         for found in (saved.get(name, {}).values() for name, row in ROWS.items() if row.curve == curve):
             if found:
                 top1 = [each.shares["top1"] for each in found]
-                spread = stdev(top1) if len(top1) > 1 else 0.0
+                spread = stdev(top1) if len(top1) > 1 else float("nan")  # no bar
                 points.append((mean(each.reference for each in found), mean(top1), spread))
         if points:
             minutes, shares, spreads = zip(*sorted(points), strict=True)
