@@ -1,4 +1,4 @@
-"""Convolutions by Winograd's algorithm and by im2col against PyTorch's own: layers and whole networks, both passes.
+"""Convolutions by Winograd's algorithm and in strips against PyTorch's own: layers and whole networks, both passes.
 
 Usage: python benchmarks/convolutions.py   (five minutes on two cores)
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from longtail import convolution, im2col, machine, networks, winograd
+from longtail import convolution, machine, networks, strips, winograd
 from measure import HERE, about, alternate, ratio, table
 
 BATCH = 256  # of our recipes
@@ -59,13 +59,13 @@ WINOGRAD = Way(
     "in training in float32 on a processor with AVX2 but not AVX-512: from 96 channels on both sides, if at least half "
     "of\nthe tiles of 4 x 4 pixels is image",
 )
-IM2COL = Way(
-    "im2col",
-    im2col.convolve,
-    im2col.pays,
-    "IM2COL",
+STRIPS = Way(
+    "strips",
+    strips.convolve,
+    lambda channels, outputs, _height, width: strips.pays(channels, outputs, width),
+    "STRIPS",
     torch.bfloat16,
-    "in training in bfloat16 on a processor with AMX: from 96 channels on\nboth sides, for at most 49 pixels",
+    "in training in bfloat16 on a processor with AMX: from 64 channels on\nboth sides, for images up to 8 pixels wide",
 )
 
 
@@ -117,8 +117,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8)
     rounds = parser.parse_args().rounds
     machine.keep_memory()  # as training does
-    processor = "AMX" if convolution.IM2COL else torch.backends.cpu.get_cpu_capability()
-    way = IM2COL if processor == "AMX" else WINOGRAD
+    processor = "AMX" if convolution.STRIPS else torch.backends.cpu.get_cpu_capability()
+    way = STRIPS if processor == "AMX" else WINOGRAD
     layers = [layer(way, *sizes, rounds) for sizes in LAYERS]
     native = machine.precision(machine.runtime(device="cpu", precision="auto")) == "bf16"
     whole = [network(way, name, pixels, rounds, bfloat16=native) for name in NETWORKS for pixels in (16, 24, 32)]

@@ -1,4 +1,4 @@
-"""Convolutions by Winograd's algorithm and by im2col against the direct one: values, gradients, where they are used."""
+"""Convolutions by Winograd's algorithm and in strips against the direct one: values, gradients, where they are used."""
 
 import numpy as np
 import pytest
@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from longtail import convolution, im2col, winograd
+from longtail import convolution, strips, winograd
 from longtail.convolution import Conv3x3
 
-both = pytest.mark.parametrize("convolve", [winograd.convolve, im2col.convolve])
+both = pytest.mark.parametrize("convolve", [winograd.convolve, strips.convolve])
 
 
 @pytest.fixture(autouse=True)
@@ -59,8 +59,8 @@ def test_values_and_gradients_are_those_of_the_direct_one(
     ("convolve", "kind", "error"),
     [
         (winograd.convolve, torch.float32, 2e-5),
-        (im2col.convolve, torch.float32, 2e-6),
-        (im2col.convolve, torch.bfloat16, 2**-8),  # half of the last bit, of the largest value
+        (strips.convolve, torch.float32, 2e-6),
+        (strips.convolve, torch.bfloat16, 2**-8),  # half of the last bit, of the largest value
     ],
 )
 def test_rounding(convolve, kind, error):
@@ -86,6 +86,18 @@ def test_no_images_at_all(convolve):
     assert convolve(torch.zeros(0, 2, 8, 8), torch.zeros(3, 2, 3, 3)).shape == (0, 3, 8, 8)
 
 
+@given(st.integers(1, 70), st.integers(1, 3), st.integers(1, 3))
+def test_many_images_fill_several_strips_and_a_part_of_one(images, height, width):
+    x, kernel = drawn(images, 2, height, width), drawn(3, 2, 3, 3)
+    expected = F.conv2d(x, kernel, padding=1)
+    gradient = torch.randn_like(expected)
+    got = strips.convolve(x, kernel)
+    torch.testing.assert_close(got, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(got, (x, kernel), gradient), torch.autograd.grad(expected, (x, kernel), gradient)
+    )
+
+
 @both
 def test_channels_last_stays(convolve):
     x = torch.randn(2, 96, 8, 8).contiguous(memory_format=torch.channels_last).requires_grad_()
@@ -109,7 +121,7 @@ def calls(monkeypatch):
     """How a layer was computed on a processor that favours every way, where it was not PyTorch's."""
     seen = []
     monkeypatch.setattr(convolution, "WINOGRAD", True)
-    monkeypatch.setattr(convolution, "IM2COL", True)
+    monkeypatch.setattr(convolution, "STRIPS", True)
 
     def noted(way):
         convolve = way.convolve
@@ -121,7 +133,7 @@ def calls(monkeypatch):
         monkeypatch.setattr(way, "convolve", note)
 
     noted(winograd)
-    noted(im2col)
+    noted(strips)
     return seen
 
 
@@ -148,20 +160,20 @@ def test_winograds_algorithm_is_used_where_it_pays(calls, channels, size, used):
 @pytest.mark.parametrize(
     ("channels", "size", "used"),
     [
-        ((96, 96), (7, 7), True),
-        ((95, 96), (4, 4), False),
-        ((96, 95), (4, 4), False),
-        ((96, 96), (1, 1), True),
-        ((96, 96), (8, 8), False),
-        ((96, 96), (1, 50), False),
+        ((64, 64), (8, 8), True),
+        ((63, 64), (4, 4), False),
+        ((64, 63), (4, 4), False),
+        ((64, 64), (1, 1), True),
+        ((64, 64), (1, 9), False),
+        ((64, 64), (9, 1), True),
     ],
 )
-def test_im2col_is_used_in_mixed_precision_where_it_pays(calls, channels, size, used):
+def test_strips_are_used_in_mixed_precision_where_it_pays(calls, channels, size, used):
     layer = Conv3x3(*channels)
     x = torch.randn(1, channels[0], *size)
     with torch.autocast("cpu", torch.bfloat16):
         got = layer(x)
-    assert calls == [im2col] * used
+    assert calls == [strips] * used
     assert got.dtype == torch.bfloat16
     torch.testing.assert_close(got.float(), F.conv2d(x, layer.weight, padding=1), atol=0.03, rtol=0.02)
     got.float().sum().backward()
@@ -179,7 +191,7 @@ def test_evaluation_is_direct(calls):
 
 def test_other_processors_are_left_to_pytorch(calls, monkeypatch):
     monkeypatch.setattr(convolution, "WINOGRAD", False)
-    monkeypatch.setattr(convolution, "IM2COL", False)
+    monkeypatch.setattr(convolution, "STRIPS", False)
     layer, x = Conv3x3(96, 96), torch.randn(1, 96, 4, 4)
     assert torch.equal(layer(x), F.conv2d(x, layer.weight, padding=1))
     with torch.autocast("cpu", torch.bfloat16):

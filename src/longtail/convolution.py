@@ -4,21 +4,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from longtail import im2col, winograd
+from longtail import strips, winograd
 
 # Winograd's algorithm, where it has been measured to pay; with AVX-512 it does not, for PyTorch's own convolution gains
 # more from that than its products of matrices do (`benchmarks/convolutions-AVX512.md`).
 WINOGRAD = torch.backends.cpu.get_cpu_capability() == "AVX2"
 HAS_AMX = bool(getattr(torch.cpu, "get_capabilities", dict)().get("amx_bf16"))
-IM2COL = HAS_AMX  # where it has been measured to pay (`benchmarks/convolutions-AMX.md`)
+STRIPS = HAS_AMX  # where it has been measured to pay (`benchmarks/convolutions-AMX.md`)
 
 
 class Conv3x3(nn.Conv2d):
     """A convolution of 3 x 3 with stride 1, a border of one zero and no bias, which is faster to train on a processor.
 
     With AVX2 and without AVX-512, in float32, it is done by Winograd's algorithm; with AMX, in mixed precision with
-    bfloat16, as one product of matrices; each where there are enough channels for the size of the images. Everywhere
-    else, in evaluation, in export, on accelerators and on other processors, it is PyTorch's convolution.
+    bfloat16, on images side by side in strips; each where there are enough channels for the size of the images.
+    Everywhere else, in evaluation, in export, on accelerators and on other processors, it is PyTorch's convolution.
 
     Args:
         channels_in: of the input, at least 1.
@@ -33,10 +33,11 @@ class Conv3x3(nn.Conv2d):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h w"]:  # pyright: ignore[reportIncompatibleMethodOverride]
         if self.training and x.device.type == "cpu":
-            sizes = self.in_channels, self.out_channels, *x.shape[2:]
+            channels, (height, width) = (self.in_channels, self.out_channels), x.shape[2:]
             mixed = torch.is_autocast_enabled("cpu")
-            if WINOGRAD and not mixed and winograd.pays(*sizes):
+            if WINOGRAD and not mixed and winograd.pays(*channels, height, width):
                 return winograd.convolve(x, self.weight)
-            if IM2COL and mixed and torch.get_autocast_dtype("cpu") == torch.bfloat16 and im2col.pays(*sizes):
-                return im2col.convolve(x.bfloat16(), self.weight.bfloat16())
+            bfloat16 = mixed and torch.get_autocast_dtype("cpu") == torch.bfloat16
+            if STRIPS and bfloat16 and strips.pays(*channels, width):
+                return strips.convolve(x.bfloat16(), self.weight.bfloat16())
         return super().forward(x)
