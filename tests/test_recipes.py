@@ -254,12 +254,14 @@ def test_quick_recipes_are_one_recipe_and_take_equally_long(kind: str) -> None:
 
 
 @pytest.mark.parametrize("data", [data for data in PUBLISHED if data.startswith("cifar")])
-def test_an_hour_is_a_stronger_augmentation_for_longer(data: str) -> None:
+def test_an_hour_is_a_stronger_augmentation_for_longer_in_larger_batches(data: str) -> None:
     fast, hour = (recipe.load(f"{data}/{kind}") for kind in ("fast", "best-hour"))
-    but = ("name", "epochs", "evaluate_every", "augment.trivial_augment")
+    but = ["name", "epochs", "evaluate_every", "augment.trivial_augment"]
+    but += ["batch_size", "optimizer.lr", "augment.stages"]
     assert without(fast, *but) == without(hour, *but)
     assert hour.epochs == pytest.approx(4 * fast.epochs, rel=0.05)
     assert hour.augment.trivial_augment > fast.augment.trivial_augment
+    assert hour.batch_size == 2 * fast.batch_size
 
 
 @pytest.mark.parametrize("name", QUICK)
