@@ -39,7 +39,9 @@ class Loop:
         self.learner = Learner(settings, fabric, task.counts, fetch=False)
         self.plan = train._plan(settings, task, self.learner.method, fabric)  # noqa: SLF001
         end = 1000 * self.plan.steps_per_epoch
-        self.steps = enumerate(train._batches(self.plan, task, settings, fabric, 0, end))  # noqa: SLF001
+        self.steps = enumerate(
+            train._batches(self.plan, task, settings, fabric, 0, end, lambda step: step / end)  # noqa: SLF001
+        )
         self.settings = settings
         self.images = settings.batch_size * sum(stream.views for stream in self.plan.streams)
 

@@ -42,10 +42,13 @@ def test_the_gradient_of_a_step_is_that_of_one_process(gradients):
             np.testing.assert_allclose(part[name], gradient, atol=1e-9, err_msg=name)
 
 
-@pytest.mark.parametrize("method", ["hybrid-sc", "hybrid-psc", "logit-adjustment"])
-def test_twenty_steps_have_the_losses_of_one_process(tmp_path, method):
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [("hybrid-sc", ()), ("hybrid-psc", ()), ("logit-adjustment", ()), ("ce", ("pruning.share=0.5", "accumulate=2"))],
+)
+def test_twenty_steps_have_the_losses_of_one_process(tmp_path, method, more):
     """In double precision: training multiplies rounding errors, so in single precision only the first steps agree."""
-    overrides = ("epochs=5", "precision=fp64", "evaluate_every=5", "data.validation=1", "split=validation")
+    overrides = ("epochs=5", "precision=fp64", "evaluate_every=5", "data.validation=1", "split=validation", *more)
     train.train(runs.settings(method, *overrides), tmp_path / "one", device="cpu")
     runs.finish(runs.train_in_command(method, tmp_path / "two", *overrides, devices=2))
     one, two = (runs.log(tmp_path / name) for name in ("one", "two"))

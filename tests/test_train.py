@@ -16,6 +16,7 @@ from torch import nn
 
 import runs
 from longtail import build, counts, evaluate, learner, machine, methods, networks, recipe, tasks, train
+from longtail.data.pruning import Pruning
 from longtail.losses import contrastive
 from longtail.rundir import RunDir
 from longtail.schedules import Clock
@@ -172,8 +173,8 @@ def test_kill_and_resume_equals_no_interruption(finished, tmp_path, overrides, s
     assert len(runs.json_of(path / "environment.json")["resumed"]) == 1
 
 
-def test_muon_and_stages_resume_exactly_too(tmp_path):
-    overrides = ("optimizer.kind=muon", "optimizer.lr=0.05", "augment.stages=[[0.5, 8]]")
+def test_muon_stages_and_pruning_resume_exactly_too(tmp_path):
+    overrides = ("optimizer.kind=muon", "optimizer.lr=0.05", "augment.stages=[[0.5, 8]]", "pruning.share=0.5")
     whole, parted = tmp_path / "whole", tmp_path / "parted"
     train.train(runs.settings("ce", *overrides), whole, device="cpu")
     killed = runs.train_in_command("ce", parted, *overrides, script=crash(tmp_path, step=17, seconds=0.0))
@@ -193,6 +194,21 @@ def test_images_are_small_in_the_first_stages_and_as_they_are_in_the_last(tmp_pa
     stages = "augment.stages=[[0.25, 8], [0.5, 12]]"
     train.train(runs.settings("ce", stages, "epochs=2"), tmp_path / "run", device="cpu")
     assert seen == [(step, (size, size)) for step, size in enumerate([8, 8, 12, 12, 16, 16, 16, 16])]
+
+
+def test_with_pruning_what_was_hard_is_shown_more_often_until_the_end_is_near(tmp_path, monkeypatch):
+    seen, learned = [], Pruning.learned
+
+    def watched(pruning, rows, losses):
+        seen.append((pruning.epoch, rows, pruning.easy.copy()))
+        learned(pruning, rows, losses)
+
+    monkeypatch.setattr(Pruning, "learned", watched)
+    train.train(runs.settings("ce", "pruning.share=0.5", "pruning.until=0.75"), tmp_path / "run", device="cpu")
+    epochs = runs.settings("ce").epochs
+    assert {epoch for epoch, _, easy in seen if easy.any()} == set(range(1, -(-epochs * 3 // 4)))
+    easy = [easy[rows].mean() / easy.mean() for _, rows, easy in seen if easy.any()]
+    assert 0.5 < np.mean(easy) < 0.95
 
 
 def test_a_network_that_cannot_take_small_images_is_named(tmp_path):

@@ -179,6 +179,10 @@ class Course:
         """What the schedule's clock shows in a step."""
         return Clock.part(self.pace.at(step), epochs=self._epochs, steps_per_epoch=self._steps_per_epoch)
 
+    def progress(self, step: int) -> float:
+        """The part of the schedule that is done before a step, 0 to 1."""
+        return self.pace.at(step)
+
     def count(self, step: int) -> Clock:
         """Steps and passes over the data as they are, or will be, really done; for people."""
         steps = self.pace.steps

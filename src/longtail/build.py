@@ -11,6 +11,7 @@ from torch import nn
 
 from longtail import counts, methods, networks, recipe, schedules
 from longtail.data import augment
+from longtail.data.pruning import Pruning
 from longtail.muon import Muon
 from longtail.schedules import Clock
 
@@ -96,6 +97,12 @@ def alpha(settings: recipe.Alpha) -> Callable[[Clock], float]:
             return lambda _clock: value
         case recipe.Switch(at=at):
             return partial(schedules.switch, at=at)
+
+
+def pruning(settings: recipe.Recipe, images: int) -> Pruning | None:
+    """What prunes the training images, with fresh state, if anything does."""
+    on = settings.pruning
+    return None if on is None else Pruning(images, share=on.share, until=on.until, seed=settings.seed)
 
 
 def learning_rate(settings: recipe.Recipe, clock: Clock) -> float:

@@ -72,7 +72,7 @@ class Learner:
 
         Args:
             micro_batches: of the step, each with a batch for each stream of the method.
-            plan: that they are of.
+            plan: that they are of; its pruning, if there is any, is told what was lost on each image.
             step: counted from 0.
             clock: the time of the schedule.
             rate: learning rate.
@@ -89,11 +89,16 @@ class Learner:
         key = [settings.seed, chance.NETWORK, step, plan.rank]
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
         every: list[dict[str, Tensor]] = []
+        losses: list[Tensor] = []
         for share, micro in zip(plan.shares(), micro_batches, strict=True):
             views = _augmented(micro, share, self.augmentation, plan, step, size, fabric.device)
             with fabric.no_backward_sync(self.wrapped, enabled=len(every) + 1 < plan.accumulate):
-                loss, terms = self.wrapped(views, clock)
+                loss, terms, each = self.wrapped(views, clock)
                 every.append({"loss": loss.detach(), **terms})
+                if plan.pruning is not None:
+                    # Joined by rank, where every `world`-th image is of the same one.
+                    assert each is not None, "recipes allow pruning for methods that tell it"
+                    losses.append(processes.gather(each).unflatten(0, (plan.world, -1)).T.flatten())
                 _check_finite(every[-1], step=step, epoch=step // plan.steps_per_epoch)
                 fabric.backward(loss / plan.accumulate)
         if settings.clip is not None:
@@ -102,6 +107,8 @@ class Learner:
         self.optimizer.zero_grad()
         if self.average is not None:
             self.average.update_parameters(self.method)
+        if plan.pruning is not None:
+            plan.pruning.learned(plan.rows(step)[0], torch.cat(losses))
         return {name: torch.stack([terms[name].float() for terms in every]).mean() for name in every[0]}
 
     def state(self, step: int, seconds: float) -> dict[str, Any]:
@@ -152,6 +159,8 @@ def _augmented(
         parameters = parameters.rows(share)
         changed = augment.augment(images, parameters, augmentation)
         done = augment.mixed(changed, batch.labels.to(device, non_blocking=True), parameters)
+        if batch.weights is not None:
+            done = done._replace(weights=batch.weights.to(device))
         if size is not None:
             done = done._replace(images=shrink(done.images.flatten(0, 1), size).unflatten(0, (views, -1)))
         ready.append(done)

@@ -152,7 +152,7 @@ def resume(
             task = tasks.load(settings, run=run, data_root=data_root, progress=tell)
         _plan(settings, task, build.method(settings, task.counts, fetch=False), fabric)
         saved = run.read_checkpoint()
-        if saved is not None and saved["recipe"] != recipe.dump(settings):
+        if saved is not None and not recipe.says(saved["recipe"], settings):
             raise ValueError(f"{run.recipe} was changed since {path} was started; train anew to use other settings")
         if fabric.world_size == 1:
             torch.set_num_threads(environment["threads"])  # another number would round differently
@@ -232,6 +232,7 @@ def _plan(settings: Recipe, task: Task, method: methods.Method, fabric: Fabric) 
         accumulate=settings.accumulate,
         rank=fabric.global_rank,
         world=fabric.world_size,
+        pruning=build.pruning(settings, len(task.labels)),
     )
 
 
@@ -264,6 +265,8 @@ def fit(
     plan = _plan(settings, task, learner.method, fabric)
     images_a_step = settings.batch_size * sum(stream.views for stream in plan.streams)
     start, seconds = learner.restore(saved) if saved else (0, 0.0)
+    if saved and plan.pruning is not None:
+        plan.pruning.restore(saved["pruning"])
     began = saved_at = time.monotonic()
     first = fabric.global_rank == 0
     course = budget.Course(
@@ -298,7 +301,7 @@ def fit(
             device=fabric.device,
         )
 
-    result, stream = None, _batches(plan, task, settings, fabric, start, course.stop(start))
+    result, stream = None, _batches(plan, task, settings, fabric, start, course.stop(start), course.progress)
     course.begin(since, start=start)
     with progress.Display(steps=course.pace.steps, done=start, console=console, silent=not first) as display:
         for step, micro_batches in enumerate(stream, start):
@@ -331,7 +334,8 @@ def fit(
             stop = processes.anywhere(interrupted.is_set(), fabric.device) and not last
             if first and (measured or stop or time.monotonic() - saved_at > _SECONDS_BETWEEN_CHECKPOINTS):
                 state = learner.state(done, seconds + time.monotonic() - began)
-                run.write_checkpoint({**state, "course": course.state()})
+                pruned = plan.pruning.state() if plan.pruning is not None else None
+                run.write_checkpoint({**state, "course": course.state(), "pruning": pruned})
                 saved_at = time.monotonic()
             if stop:
                 fabric.barrier()
@@ -405,12 +409,18 @@ def _announcement(settings: Recipe, task: Task, learner: Learner, plan: batches.
 
 
 def _batches(
-    plan: batches.Plan, task: Task, settings: Recipe, fabric: Fabric, start: int, stop: int
+    plan: batches.Plan,
+    task: Task,
+    settings: Recipe,
+    fabric: Fabric,
+    start: int,
+    stop: int,
+    progress: Callable[[int], float],
 ) -> Generator[list[tuple[batches.Batch, ...]], None, None]:
     data = settings.data
     if data.in_memory:
         pixels = batches.stack(task.train, task.chosen, size=data.image_size).to(fabric.device)
-        return batches.in_memory(plan, pixels, start=start, stop=stop)
+        return batches.in_memory(plan, pixels, start=start, stop=stop, progress=progress)
     return batches.decoded(
         plan,
         task.train,

@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
 from torch.nn import functional as F
 
 from longtail import build, methods, recipe, schedules
 from longtail.data.batches import Batch, Stream
+from longtail.data.pruning import Weights
 from longtail.losses import prototypical, supervised_contrastive
 from longtail.schedules import Clock
 
@@ -50,6 +52,21 @@ def test_cross_entropy_is_that_of_one_view():
     expected = F.cross_entropy(method.classifier(batch.images[0]), batch.labels)
     torch.testing.assert_close(step.loss, expected)
     assert step.terms.keys() == {"cross_entropy"}
+
+
+@pytest.mark.parametrize("kind", ["ce", "logit-adjustment"])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_weights_count_in_the_mean_and_not_in_the_losses_of_single_images(kind, precision):
+    method = make(kind)
+    wrapped = Fabric(accelerator="cpu", precision=precision).setup_module(method)
+    (batch,) = batches(method)
+    easy = torch.arange(ROWS) % 3 > 0
+    plain, step = wrapped((batch,), HALF), wrapped((batch._replace(weights=Weights(easy, 1.3, 0.7)),), HALF)
+    torch.testing.assert_close(plain.each.mean(), plain.loss)
+    torch.testing.assert_close(step.each, plain.each)
+    # Mixed precision must not round the weights: 1.3 is 1.296875 in bfloat16.
+    torch.testing.assert_close(step.loss, plain.each @ torch.where(easy, 1.3, 0.7) / ROWS, rtol=1e-5, atol=0)
+    assert step.loss.requires_grad and not step.each.requires_grad
 
 
 @pytest.mark.parametrize("tau", [1.0, 0.5])

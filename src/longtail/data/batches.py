@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from longtail.chance import DECODE, ORDER
 from longtail.data.crops import centre_crop, channels_first, random_crop
+from longtail.data.pruning import Pruning, Weights
 from longtail.data.source import Source
 
 Sampling = Literal["instance", "balanced"]
@@ -58,11 +59,13 @@ class Batch(NamedTuple):
         images: `(V, B, 3, H, W)`, uint8 from a loader, normalised float32 for a method.
         labels: `(B,)`, in `[0, C)`.
         mixed: what was mixed into the images; `None`: nothing.
+        weights: how much the loss of each counts; `None`: 1.
     """
 
     images: UInt8[Tensor, "views batch 3 h w"] | Float[Tensor, "views batch 3 h w"]
     labels: Int[Tensor, " batch"]
     mixed: Mixed | None = None
+    weights: Weights | None = None
 
 
 def order(
@@ -108,7 +111,7 @@ def _by_class(labels: Int[np.ndarray, " n"], classes: Int[np.ndarray, " classes"
 
 @dataclass(frozen=True)
 class Plan:
-    """Which images every process sees in every step, from arguments alone.
+    """Which images every process sees in every step, from arguments alone; with pruning, from losses too.
 
     A step takes `batch_size` images of each stream, over all processes. They are cut into `accumulate` micro-batches,
     and a process takes every `world`-th row of each: the union over processes does not depend on their number. An
@@ -122,6 +125,7 @@ class Plan:
         accumulate: micro-batches a step, at least 1.
         rank: of this process, in `[0, world)`.
         world: number of processes.
+        pruning: draws the order of the only stream, an epoch at a time; `None`: chance alone does.
     Raises: ValueError if the batch is larger than the data, or cannot be divided.
     """
 
@@ -132,6 +136,7 @@ class Plan:
     accumulate: int = 1
     rank: int = 0
     world: int = 1
+    pruning: Pruning | None = None
     _last: dict[int, tuple[int, Int[np.ndarray, " images"]]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -148,13 +153,20 @@ class Plan:
         return len(self.labels) // self.batch_size
 
     def rows(self, step: int) -> Rows:
-        """Indices of the images of one step over all processes, `(batch_size,)` for each stream."""
+        """Indices of the images of one step over all processes, `(batch_size,)` for each stream.
+
+        With pruning, only the steps of the epoch that it has begun can be asked for.
+        """
         epoch, position = divmod(step, self.steps_per_epoch)
         chosen = slice(position * self.batch_size, (position + 1) * self.batch_size)
         return tuple(self._order(stream, epoch)[chosen] for stream in range(len(self.streams)))
 
     def _order(self, stream: int, epoch: int) -> Int[np.ndarray, " images"]:
         """The epoch's order; the last one is kept only to save the time of drawing it again for every step."""
+        if self.pruning is not None:
+            if epoch != self.pruning.epoch:
+                raise ValueError(f"epoch {epoch} cannot be asked for: pruning has begun epoch {self.pruning.epoch}")
+            return self.pruning.order
         if self._last.get(stream, (-1,))[0] != epoch:
             drawn = order(self.labels, self.streams[stream].sampling, seed=self.seed, stream=stream, epoch=epoch)
             self._last[stream] = (epoch, drawn)
@@ -167,7 +179,12 @@ class Plan:
 
 
 def in_memory(
-    plan: Plan, pixels: UInt8[Tensor, "images 3 h w"], *, start: int, stop: int
+    plan: Plan,
+    pixels: UInt8[Tensor, "images 3 h w"],
+    *,
+    start: int,
+    stop: int,
+    progress: Callable[[int], float] = lambda _step: 0.0,
 ) -> Generator[list[tuple[Batch, ...]], None, None]:
     """Batches of the steps `start` to `stop` from images that are already decoded: looking up is indexing.
 
@@ -176,14 +193,20 @@ def in_memory(
         pixels: `(N, 3, H, W)`, on the device that trains.
         start: first step.
         stop: the step after the last.
+        progress: of the training, in `[0, 1]`, at a step that comes next; only a plan with pruning asks.
     Yields: per step a list of micro-batches, each with one batch a stream. Views are one image repeated, not copied.
     """
     labels = torch.from_numpy(plan.labels).to(pixels.device)
     for step in range(start, stop):
-        rows = [torch.from_numpy(row) for row in plan.rows(step)]
+        if plan.pruning is not None:
+            plan.pruning.begin(step // plan.steps_per_epoch, progress=progress(step))
+        rows = plan.rows(step)
+        weights = None if plan.pruning is None else plan.pruning.weights(rows[0]).to(pixels.device)
         yield [
             tuple(
-                _look_up(pixels, labels, row[share], stream.views)
+                _look_up(pixels, labels, torch.from_numpy(row[share]), stream.views)._replace(
+                    weights=None if weights is None else weights.rows(share)
+                )
                 for row, stream in zip(rows, plan.streams, strict=True)
             )
             for share in plan.shares()

@@ -17,10 +17,13 @@ class Step(NamedTuple):
     Args:
         loss: `()`, to be minimised.
         terms: parts of it for the log, `()` each, detached; the mean over processes is logged.
+        each: `(B,)`, what was lost on each image, detached and before weights; `None`: not told, so pruning
+            cannot go by it.
     """
 
     loss: Tensor
     terms: dict[str, Tensor]
+    each: Tensor | None = None
 
 
 class Method(nn.Module):

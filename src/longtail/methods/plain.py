@@ -26,8 +26,7 @@ class CrossEntropy(Method):
         (batch,) = batches
         logits = self.classifier(batch.images.flatten(0, 1))
         with full_precision(logits.device):
-            loss = _cross_entropy(at_least_float32(logits), batch)
-        return Step(loss, {"cross_entropy": loss.detach()})
+            return _cross_entropy(at_least_float32(logits), batch)
 
 
 class LogitAdjustment(Method):
@@ -54,14 +53,14 @@ class LogitAdjustment(Method):
         (batch,) = batches
         logits = self.classifier(batch.images.flatten(0, 1))
         with full_precision(logits.device):
-            loss = _cross_entropy(adjusted_logits(logits, self.prior, tau=self.tau), batch)
-        return Step(loss, {"cross_entropy": loss.detach()})
+            return _cross_entropy(adjusted_logits(logits, self.prior, tau=self.tau), batch)
 
 
-def _cross_entropy(logits: Float[Tensor, "batch classes"], batch: Batch) -> Float[Tensor, ""]:
-    """The mean of a batch of one view; that of a mixed image counts both labels, by their share of it."""
-    own = F.cross_entropy(logits, batch.labels, reduction="none")
-    if batch.mixed is None:
-        return own.mean()
-    other = F.cross_entropy(logits, batch.mixed.labels, reduction="none")
-    return own.lerp(other, batch.mixed.share.to(own.dtype)).mean()
+def _cross_entropy(logits: Float[Tensor, "batch classes"], batch: Batch) -> Step:
+    """The mean of a batch of one view, weighted; that of a mixed image counts both labels, by their share of it."""
+    each = F.cross_entropy(logits, batch.labels, reduction="none")
+    if batch.mixed is not None:
+        other = F.cross_entropy(logits, batch.mixed.labels, reduction="none")
+        each = each.lerp(other, batch.mixed.share.to(each.dtype))
+    loss = (each if batch.weights is None else batch.weights.times(each)).mean()
+    return Step(loss, {"cross_entropy": loss.detach()}, each.detach())

@@ -32,8 +32,8 @@ from longtail.recipe.learning import (
     Warmup,
     network_name,
 )
-from longtail.recipe.reading import dump, load, names, parse, schema, shipped, text_of
-from longtail.recipe.training import Groups, Published, Recipe
+from longtail.recipe.reading import dump, load, names, parse, says, schema, shipped, text_of
+from longtail.recipe.training import Groups, Pruning, Published, Recipe
 
 __all__ = [
     "SGD",
@@ -61,6 +61,7 @@ __all__ = [
     "Optimizer",
     "Parabolic",
     "Projection",
+    "Pruning",
     "Published",
     "Recipe",
     "ResNet9",
@@ -75,6 +76,7 @@ __all__ = [
     "names",
     "network_name",
     "parse",
+    "says",
     "schema",
     "shipped",
     "text_of",

@@ -143,6 +143,11 @@ def dump(recipe: Recipe) -> str:
     return yaml.dump(recipe.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
+def says(text: str, recipe: Recipe) -> bool:
+    """Whether a text that `dump` wrote gives a recipe; settings that did not exist then have their defaults."""
+    return parse(_read_yaml(text, "a saved recipe")) == recipe
+
+
 def schema() -> dict[str, Any]:
     """The JSON schema of a recipe, by which editors complete and check it."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Recipe.model_json_schema()}

@@ -35,6 +35,17 @@ class Groups(Settings):
         return self
 
 
+class Pruning(Settings):
+    """InfoBatch: images of which little was lost are shown less often, and count for more when they are."""
+
+    share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.5, description="probability that an image whose loss is below the mean is left out of a pass"
+    )
+    until: Fraction = Field(
+        default=0.875, description="fraction of the training after which an epoch shows every image once again"
+    )
+
+
 class Published(Settings):
     """What a paper reports for this row."""
 
@@ -58,6 +69,11 @@ class Recipe(Settings):
     batch_size: AtLeastOne = Field(description="images a stream and step, over all processes")
     accumulate: AtLeastOne = Field(
         default=1, description="forward passes a step; a contrastive loss compares within one pass"
+    )
+    pruning: Pruning | None = Field(
+        default=None,
+        description="dynamic data pruning: images on which little was lost are shown less often; an epoch is as many "
+        "images as ever; null: none",
     )
     clip: Positive | None = Field(default=None, description="largest norm of the gradient; null: no clipping")
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
@@ -102,6 +118,21 @@ class Recipe(Settings):
                 f"augment.cutmix is {self.augment.cutmix} and method.kind is {self.method.kind}, whose contrast "
                 "takes one label an image; set augment.cutmix to 0, or method.kind to ce or logit-adjustment"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _losses_of_single_images(self) -> "Recipe":
+        if self.pruning is None:
+            return self
+        needs = "pruning goes by the loss of each image and decides what comes next"
+        if not isinstance(self.method, (CrossEntropy, LogitAdjustment)):
+            raise ValueError(f"{needs}; method.kind is {self.method.kind}; set it to ce or logit-adjustment")
+        if isinstance(self.method, CrossEntropy) and self.method.sampling != "instance":
+            raise ValueError(f"{needs}; method.sampling is {self.method.sampling}; set it to instance")
+        if self.augment.cutmix:
+            raise ValueError(f"{needs}; augment.cutmix is {self.augment.cutmix} and mixes them; set it to 0")
+        if not self.data.in_memory:
+            raise ValueError(f"{needs}; data.in_memory is false and decodes ahead; set it to true")
         return self
 
     @model_validator(mode="after")
