@@ -76,11 +76,13 @@ def _strips(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b2 c h w2"]:
     images, channels, height, width = x.shape
     each = max(1, min(images, _IMAGES))
     full, left = divmod(images, each)
-    strips = x.new_zeros(full + (left > 0), height, each, width + 1, channels)
+    strips = x.new_empty(full + (left > 0), height, each, width + 1, channels)
+    strips[:, :, :, width] = 0
     rows = x.permute(0, 2, 3, 1)
     strips[:full, :, :, :width] = rows[: full * each].reshape(full, each, height, width, channels).transpose(1, 2)
     if left:
         strips[full, :, :left, :width] = rows[full * each :].transpose(0, 1)
+        strips[full, :, left:, :width] = 0
     return strips.flatten(2, 3).permute(0, 3, 1, 2)
 
 
