@@ -580,3 +580,13 @@ def test_stages_of_image_sizes_follow_each_other() -> None:
     said = mistake("augment.stages=[[0.7, 16], [0.7, 24]]")
     assert said == "augment: stages end at 0.7, 0.7; each must end after the one before"
     assert "augment.stages" in mistake("augment.stages=[[0.5, 4]]")
+
+
+def test_a_text_from_before_a_setting_existed_still_says_the_same_recipe():
+    settings = recipe.load("digits-lt/ce")
+    text = recipe.dump(settings)
+    older = text.replace("pruning: null\n", "")
+    assert older != text
+    assert recipe.says(older, settings)
+    assert not recipe.says(older.replace("seed: 0", "seed: 1"), settings)
+    assert not recipe.says(older, recipe.load("digits-lt/ce", ["pruning.share=0.5"]))
