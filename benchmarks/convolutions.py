@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from longtail import convolution, machine, networks, strips, winograd
 from measure import HERE, about, alternate, ratio, table
 
-BATCH = 256  # of our recipes
+BATCH = 256  # of most of our recipes
 # Channels in and out, and pixels a side: those of `airbench` at width 96 for images of 32 and 24 pixels, and others.
 LAYERS = [(96, 96, 16), (96, 192, 16), (192, 192, 8), (192, 384, 8), (384, 384, 4), (192, 384, 6), (384, 384, 3)]
 LAYERS += [(128, 128, 16), (256, 256, 8), (64, 64, 16), (384, 384, 2), (128, 128, 6), (96, 96, 4), (64, 64, 4)]

@@ -66,8 +66,7 @@ BEFORE = ("batch_size=128", "optimizer.lr=0.03", _STAGES, "pruning=null", "preci
 _WAS = "batches of 128 in float32"
 HOUR_512 = ("batch_size=512", "optimizer.lr=0.055", "augment.stages=[[0.5,16],[0.85,24]]")
 HOUR_256 = ("batch_size=256", "optimizer.lr=0.04", _STAGES, "pruning=null")  # as `best-hour` was on CIFAR-10
-_OF_256 = "batches of 256, small images for a shorter part"
-_UNPRUNED = f"{_OF_256}, without pruning"
+_UNPRUNED = "batches of 256, small images for a shorter part, without pruning"
 _OURS, _WAS_OURS = "fast and best-hour", f"the same, {_WAS}"
 _OURS32 = "the same with ResNet-32"
 ROWS = {

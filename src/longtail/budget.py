@@ -180,7 +180,7 @@ class Course:
         return Clock.part(self.pace.at(step), epochs=self._epochs, steps_per_epoch=self._steps_per_epoch)
 
     def progress(self, step: int) -> float:
-        """The part of the schedule that is done before a step, 0 to 1."""
+        """How far a step is on the way from the first step of the schedule to the last one, 0 to 1."""
         return self.pace.at(step)
 
     def count(self, step: int) -> Clock:

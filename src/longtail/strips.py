@@ -1,8 +1,7 @@
 """Convolutions of 3 x 3 of many small images that lie side by side in strips, one column of zeros between them.
 
-PyTorch's own convolution feeds the matrix units of a processor (AMX) with 16 or 32 pixels of one row at once, so that
-rows of 8 or 4 pixels leave them idle for most of the time. A strip has long rows, and a border of zeros between two
-images is the border that both need.
+PyTorch's own convolution is slow on rows of 8 pixels and less where a processor has matrix units (AMX), most of all in
+finding the gradient of the kernel. A strip has long rows, and the zeros between two images are the border of both.
 """
 
 from typing import Any
@@ -14,7 +13,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 _CHANNELS, _WIDTH = 64, 8  # see `benchmarks/convolutions-AMX.md`
-_IMAGES = 32  # in a strip: of 8, 16 and 32 the fastest for images of 2 to 4 pixels, and as fast as any for 8
+_IMAGES = 32  # in a strip, so that even images 2 pixels wide make rows of 96
 
 
 def pays(channels_in: int, channels_out: int, width: int) -> bool:
