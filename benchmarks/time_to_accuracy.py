@@ -82,7 +82,11 @@ ROWS = {
     **_cut(15),
     "best-hour": Row(f"{SET}/best-hour", 60, "`best-hour`", (), _OURS),
     "best-hour-512": Row(
-        f"{SET}/best-hour", 60, "`best-hour`, batches of 512, small images for longer, with AMX", HOUR_512
+        f"{SET}/best-hour",
+        60,
+        "`best-hour`, batches of 512, small images for longer, with AMX",
+        HOUR_512,
+        "best-hour, batches of 512",
     ),
     "best-hour-before": Row(f"{SET}/best-hour", 60, f"`best-hour`, {_WAS}", BEFORE, _WAS_OURS),
     "best-hour-resnet32": Row(f"{SET}/best-hour", 60, "`best-hour` with ResNet-32", RESNET32, _OURS32),
