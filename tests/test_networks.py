@@ -179,6 +179,23 @@ def test_airbench_pools_before_it_normalises():
     torch.testing.assert_close(network.stages[0](x), y)
 
 
+def test_a_deep_airbench_has_a_shortcut_around_two_convolutions_of_each_stage():
+    network, x = lived_in(Airbench(4, depth=3)), torch.randn(2, 24, 9, 8)
+    convolutions = [c.weight for c in parts(network.stages[0], nn.Conv2d)]
+    norms = parts(network.stages[0], nn.BatchNorm2d)
+    assert len(convolutions) == len(norms) == 3
+    y = F.relu(norms[0](F.max_pool2d(F.conv2d(x, convolutions[0], padding=1), 2)))
+    branch = F.relu(norms[1](F.conv2d(y, convolutions[1], padding=1)))
+    branch = norms[2](F.conv2d(branch, convolutions[2], padding=1))
+    torch.testing.assert_close(network.stages[0](x), F.relu(y + branch))
+
+
+def test_a_deep_airbench_is_as_large_and_as_dear_as_it_says():
+    network = Airbench(depth=3)
+    assert parameters(network) == pytest.approx(2.0e6, rel=0.05)
+    assert multiply_adds(network, torch.zeros(2, 3, 32, 32)) == pytest.approx(109e6, rel=0.01)
+
+
 def test_airbench_takes_the_maximum_of_each_channel():
     network, images = lived_in(Airbench(4)), torch.randn(2, 3, 16, 16)
     x = network.stages(F.relu(F.conv2d(images, network.stem.weight, network.stem.bias, padding=1)))
@@ -201,7 +218,7 @@ def test_one_feature_vector_an_image(make, size):
     assert not torch.equal(features[0], features[1])
 
 
-@pytest.mark.parametrize("make", [ResNet32, lambda: ResNet9(8), lambda: Airbench(16)])
+@pytest.mark.parametrize("make", [ResNet32, lambda: ResNet9(8), lambda: Airbench(16), lambda: Airbench(8, depth=3)])
 def test_every_parameter_learns(make):
     backbone = make()
     network = ImageClassifier(backbone, LinearClassifier(backbone.dim, 3))

@@ -459,7 +459,7 @@ schedules = st.one_of(
 networks = st.one_of(
     st.builds(recipe.ResNet32),
     st.builds(recipe.ResNet9, width=st.integers(1, 64)),
-    st.builds(recipe.Airbench, width=st.integers(1, 64)),
+    st.builds(recipe.Airbench, width=st.integers(1, 64), depth=st.sampled_from([2, 3])),
     st.builds(recipe.Timm, name=st.text(), pretrained=st.booleans()),
 )
 texts = st.one_of(

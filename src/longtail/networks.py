@@ -3,7 +3,7 @@
 import difflib
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import timm
 import torch
@@ -124,39 +124,40 @@ class ResNet9(Backbone):
 
 
 class _Stage(nn.Sequential):
-    def __init__(self, channels_in: int, channels_out: int) -> None:
+    def __init__(self, channels_in: int, channels_out: int, depth: Literal[2, 3]) -> None:
+        after = [conv(channels_out, channels_out), nn.BatchNorm2d(channels_out), nn.ReLU()]
         super().__init__(
             conv(channels_in, channels_out),
             nn.MaxPool2d(2),  # before the normalisation, which then has a quarter of the work
             nn.BatchNorm2d(channels_out),
             nn.ReLU(),
-            conv(channels_out, channels_out),
-            nn.BatchNorm2d(channels_out),
-            nn.ReLU(),
+            *(after if depth == 2 else [_BasicBlock(channels_out, channels_out, stride=1)]),
         )
 
 
 class Airbench(Backbone):
-    """Seven convolutions without shortcuts, which pool before they normalise.
+    """Three stages of two or three convolutions, which pool before they normalise, after one of 2 x 2.
 
-    At the default width 1.2 million parameters and 81 million multiply-adds at 32 x 32 pixels. Images need at least
-    7 x 7 pixels.
+    At the default width and depth 1.2 million parameters and 81 million multiply-adds at 32 x 32 pixels; with three
+    convolutions a stage 2.0 million and 109 million. Images need at least 7 x 7 pixels.
 
     Args:
         width: channels of the first stage, at least 1; the other two have 2 and 4 times as many.
-    Source: the network of Keller Jordan's airbench, arXiv:2404.00498, section 3.1. Here all of it is learned, the
-        first layer and the scales of the normalisations too, with ReLU for GELU, Kaiming's initialisation, other
-        widths, zeros around the image and logits as they are.
+        depth: convolutions a stage, 2 or 3; with 3 there is a shortcut around the last two.
+    Source: the networks of Keller Jordan's airbench, arXiv:2404.00498, sections 3.1 (depth 2) and 4 (depth 3). Here all
+        of it is learned, the first layer and the scales of the normalisations too, with ReLU for GELU, Kaiming's
+        initialisation, other widths, zeros around the image and logits as they are.
 
     >>> Airbench()(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 256])
     """
 
-    def __init__(self, width: int = 64) -> None:
+    def __init__(self, width: int = 64, *, depth: Literal[2, 3] = 2) -> None:
         super().__init__()
         self.dim = 4 * width
         self.stem = nn.Conv2d(3, 24, 2, padding=1)
-        self.stages = nn.Sequential(_Stage(24, width), _Stage(width, 2 * width), _Stage(2 * width, 4 * width))
+        widths = (24, width, 2 * width, 4 * width)
+        self.stages = nn.Sequential(*(_Stage(a, b, depth) for a, b in pairwise(widths)))
         initialise(self)
 
     def forward(self, images: Images) -> Float[Tensor, "batch dim"]:

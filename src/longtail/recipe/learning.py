@@ -21,10 +21,11 @@ class ResNet9(Settings):
 
 
 class Airbench(Settings):
-    """A network of seven convolutions, without shortcuts."""
+    """A network of one convolution and three stages of two or three, which is fast on small images."""
 
     kind: Literal["airbench"] = Field(default="airbench", description="which backbone")
     width: AtLeastOne = Field(default=64, description="channels of the first stage")
+    depth: Literal[2, 3] = Field(default=2, description="convolutions a stage; 3: with a shortcut around the last two")
 
 
 class Timm(Settings):
