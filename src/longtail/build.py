@@ -58,11 +58,11 @@ def method(settings: recipe.Recipe, train_counts: counts.Counts, *, fetch: bool 
     network = classifier(settings.network, settings.head, classes=classes, fetch=fetch)
     dim = network.backbone.dim
     match settings.method:
-        case recipe.CrossEntropy(sampling=sampling):
-            return methods.CrossEntropy(network, sampling=sampling)
-        case recipe.LogitAdjustment(tau=tau):
+        case recipe.CrossEntropy(sampling=sampling, smoothing=smoothing):
+            return methods.CrossEntropy(network, sampling=sampling, smoothing=smoothing)
+        case recipe.LogitAdjustment(tau=tau, smoothing=smoothing):
             shares = torch.from_numpy(counts.priors(train_counts)).float()
-            return methods.LogitAdjustment(network, prior=shares, tau=tau)
+            return methods.LogitAdjustment(network, prior=shares, tau=tau, smoothing=smoothing)
         case recipe.HybridSC(temperature=temperature, alpha=a, projection=p, chunk=chunk):
             return methods.HybridSC(network, _projection(p, dim), temperature=temperature, alpha=alpha(a), chunk=chunk)
         case recipe.HybridPSC(

@@ -60,3 +60,37 @@ def adjusted_logits(
     wide = at_least_float32(logits)
     # The log of 0 is -inf, whose exponential is an exact 0 and passes no gradient on.
     return wide + tau * torch.log(prior.to(wide.dtype))
+
+
+def smoothed_cross_entropy(
+    logits: Float[Tensor, "batch classes"],
+    labels: Int[Tensor, " batch"],
+    toward: Float[Tensor, " classes"],
+    *,
+    smoothing: float,
+) -> Float[Tensor, " batch"]:
+    """Cross-entropy with label smoothing, where a given distribution takes its share of the target from the label.
+
+    With `smoothing` 0 this is plain cross-entropy. A class that `toward` gives nothing gets nothing but its label, and
+    its logit may be -inf.
+
+    Args:
+        logits: `(B, C)`; those of `adjusted_logits`, or as they are.
+        labels: `(B,)`, in `[0, C)`.
+        toward: `(C,)`, at least 0, of sum 1: uniform for plain logits (Szegedy et al.). The priors for logits that were
+            adjusted by them with `tau` 1: then it pulls those that are predicted by to be equal, not to rare classes.
+        smoothing: share of the target; no unit, in `[0, 1)`.
+    Returns: of each image, in nats, `(B,)`, in float32 at least.
+    Raises: ValueError if `smoothing` is outside its range.
+    Source: Szegedy et al. 2016, arXiv:1512.00567, section 7; other distributions than the uniform one are ours.
+
+    >>> even = torch.tensor([0.5, 0.5])
+    >>> smoothed_cross_entropy(torch.tensor([[0.0, 0.0]]), torch.tensor([1]), even, smoothing=0.1)  # log(2)
+    tensor([0.6931])
+    """
+    if not 0 <= smoothing < 1:
+        raise ValueError(f"smoothing is {smoothing}; it must be in [0, 1)")
+    logs = F.log_softmax(at_least_float32(logits), dim=1)
+    of_label = logs.gather(1, labels.long()[:, None])[:, 0]
+    shared = logs.masked_fill(toward == 0, 0) @ toward.to(logs.dtype)  # 0 times -inf is not a number
+    return -((1 - smoothing) * of_label + smoothing * shared)

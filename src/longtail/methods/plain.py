@@ -1,11 +1,11 @@
 """One branch: a classifier and a classification loss, nothing else."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from longtail.data.batches import Batch, Sampling, Stream
-from longtail.losses import adjusted_logits, at_least_float32
+from longtail.losses import adjusted_logits, at_least_float32, smoothed_cross_entropy
 from longtail.methods.base import Method, Step, full_precision
 from longtail.networks import ImageClassifier
 from longtail.schedules import Clock
@@ -17,16 +17,21 @@ class CrossEntropy(Method):
     Args:
         classifier: the network.
         sampling: how images are drawn; "balanced" is class-balanced re-sampling.
+        smoothing: share of the target that all classes have alike, in `[0, 1)`.
     """
 
-    def __init__(self, classifier: ImageClassifier, *, sampling: Sampling = "instance") -> None:
+    def __init__(
+        self, classifier: ImageClassifier, *, sampling: Sampling = "instance", smoothing: float = 0.0
+    ) -> None:
         super().__init__((Stream(sampling),), classifier)
+        self.smoothing = smoothing
 
     def forward(self, batches: tuple[Batch, ...], clock: Clock) -> Step:  # noqa: ARG002  (this loss knows no time)
         (batch,) = batches
         logits = self.classifier(batch.images.flatten(0, 1))
         with full_precision(logits.device):
-            return _cross_entropy(at_least_float32(logits), batch)
+            even = logits.new_full((logits.shape[1],), 1 / logits.shape[1], dtype=torch.float32)
+            return _cross_entropy(at_least_float32(logits), batch, even, self.smoothing)
 
 
 class LogitAdjustment(Method):
@@ -39,28 +44,38 @@ class LogitAdjustment(Method):
         classifier: the network.
         prior: `(C,)`, how frequent classes are in training, as shares.
         tau: how much that counts, above 0.
+        smoothing: share of the target that all classes have as `prior ** tau` says, in `[0, 1)`: it pulls the logits
+            that are predicted by to be equal.
     Source: Menon et al. 2021, arXiv:2007.07314; with `tau` 1 balanced softmax, Ren et al. 2020, arXiv:2007.10740.
     """
 
     prior: Tensor
+    toward: Tensor
 
-    def __init__(self, classifier: ImageClassifier, *, prior: Float[Tensor, " classes"], tau: float) -> None:
+    def __init__(
+        self, classifier: ImageClassifier, *, prior: Float[Tensor, " classes"], tau: float, smoothing: float = 0.0
+    ) -> None:
         super().__init__((Stream("instance"),), classifier)
-        self.tau = tau
+        self.tau, self.smoothing = tau, smoothing
         self.register_buffer("prior", prior)
+        equal = adjusted_logits(prior.new_zeros(1, len(prior)), prior, tau=tau)
+        self.register_buffer("toward", equal[0].softmax(0), persistent=False)
 
     def forward(self, batches: tuple[Batch, ...], clock: Clock) -> Step:  # noqa: ARG002  (this loss knows no time)
         (batch,) = batches
         logits = self.classifier(batch.images.flatten(0, 1))
         with full_precision(logits.device):
-            return _cross_entropy(adjusted_logits(logits, self.prior, tau=self.tau), batch)
+            adjusted = adjusted_logits(logits, self.prior, tau=self.tau)
+            return _cross_entropy(adjusted, batch, self.toward, self.smoothing)
 
 
-def _cross_entropy(logits: Float[Tensor, "batch classes"], batch: Batch) -> Step:
+def _cross_entropy(
+    logits: Float[Tensor, "batch classes"], batch: Batch, toward: Float[Tensor, " classes"], smoothing: float
+) -> Step:
     """The mean of a batch of one view, weighted; that of a mixed image counts both labels, by their share of it."""
-    each = F.cross_entropy(logits, batch.labels, reduction="none")
+    each = smoothed_cross_entropy(logits, batch.labels, toward, smoothing=smoothing)
     if batch.mixed is not None:
-        other = F.cross_entropy(logits, batch.mixed.labels, reduction="none")
+        other = smoothed_cross_entropy(logits, batch.mixed.labels, toward, smoothing=smoothing)
         each = each.lerp(other, batch.mixed.share.to(each.dtype))
     loss = (each if batch.weights is None else batch.weights.times(each)).mean()
     return Step(loss, {"cross_entropy": loss.detach()}, each.detach())

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from longtail.recipe.base import AtLeastOne, Fraction, Listed, Place, Positive, Settings
+from longtail.recipe.base import AtLeastOne, Fraction, Listed, Place, Positive, Settings, Share
 
 
 class ResNet32(Settings):
@@ -119,6 +119,7 @@ class CrossEntropy(Settings):
 
     kind: Literal["ce"] = Field(default="ce", description="which method")
     sampling: Literal["instance", "balanced"] = Field(default="instance", description="how images are drawn")
+    smoothing: Share = Field(default=0.0, description="share of the target that all classes have alike")
 
 
 class LogitAdjustment(Settings):
@@ -126,6 +127,7 @@ class LogitAdjustment(Settings):
 
     kind: Literal["logit-adjustment"] = Field(default="logit-adjustment", description="which method")
     tau: Positive = Field(default=1.0, description="factor of the log of the class frequencies")
+    smoothing: Share = Field(default=0.0, description="share of the target that classes have by frequency")
 
 
 class HybridSC(Settings):
