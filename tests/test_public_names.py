@@ -22,6 +22,7 @@ MODULES = ["longtail", *sorted(each.name for each in pkgutil.walk_packages(longt
     ("loss", "parameters"),
     [
         (losses.logit_adjusted, ["logits", "labels", "prior", "*", "tau"]),
+        (losses.smoothed_cross_entropy, ["logits", "labels", "toward", "*", "smoothing"]),
         (losses.supervised_contrastive, ["embeddings", "labels", "*", "temperature"]),
         (losses.prototypical, ["embeddings", "labels", "prototypes", "*", "temperature"]),
     ],

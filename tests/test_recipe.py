@@ -433,6 +433,7 @@ def test_recipe_does_not_change() -> None:
 # --- round trip and schema --------------------------------------------------------------------------------------------
 
 fractions = st.floats(0, 1)
+shares = st.floats(0, 1, exclude_max=True)
 positives = st.floats(0, 1e6, exclude_min=True)
 alphas = st.one_of(
     st.builds(recipe.Parabolic),
@@ -441,8 +442,8 @@ alphas = st.one_of(
 )
 projections = st.builds(recipe.Projection, hidden=st.none() | st.integers(1, 4096), dim=st.integers(1, 512))
 methods = st.one_of(
-    st.builds(recipe.CrossEntropy, sampling=st.sampled_from(["instance", "balanced"])),
-    st.builds(recipe.LogitAdjustment, tau=positives),
+    st.builds(recipe.CrossEntropy, sampling=st.sampled_from(["instance", "balanced"]), smoothing=shares),
+    st.builds(recipe.LogitAdjustment, tau=positives, smoothing=shares),
     st.builds(recipe.HybridSC, temperature=positives, alpha=alphas, projection=projections),
     st.builds(
         recipe.HybridPSC,

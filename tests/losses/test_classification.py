@@ -1,4 +1,4 @@
-"""Logit adjustment against its formula written out in float64, and at its edges."""
+"""Logit adjustment and smoothing against their formulas written out in float64, and at their edges."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from longtail.losses import logit_adjusted
+from longtail.losses import adjusted_logits, logit_adjusted, smoothed_cross_entropy
 
 TAUS = [0.3, 1.0, 2.0]
 PRIOR = torch.tensor([0.5, 0.3, 0.15, 0.04, 0.01])
@@ -145,3 +145,65 @@ def test_tau_must_be_above_0(tau):
     logits, labels = sample(0)
     with pytest.raises(ValueError, match=rf"^tau is {tau}; it must be above 0$"):
         logit_adjusted(logits, labels, PRIOR, tau=tau)
+
+
+# --- smoothing --------------------------------------------------------------------------------------------------------
+
+EVEN = torch.full((5,), 0.2)
+
+
+def test_smoothing_is_the_cross_entropy_to_a_mixed_target_written_out():
+    logits, labels = sample(0)
+    target = 0.9 * F.one_hot(labels, 5).double() + 0.1 * PRIOR.double()
+    wanted = -(target * logits.double().log_softmax(1)).sum(1).float()
+    torch.testing.assert_close(smoothed_cross_entropy(logits, labels, PRIOR, smoothing=0.1), wanted)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
+def test_toward_equal_shares_it_is_label_smoothing_as_everybody_has_it(smoothing):
+    logits, labels = sample(1)
+    loss = smoothed_cross_entropy(logits, labels, EVEN, smoothing=smoothing)
+    torch.testing.assert_close(loss, F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none"))
+
+
+def test_toward_the_priors_what_it_adds_is_least_where_adjusted_logits_predict_all_classes_alike():
+    logits = torch.zeros(1, 5, requires_grad=True)
+    added = smoothed_cross_entropy(adjusted_logits(logits, PRIOR, tau=1.0), torch.tensor([4]), PRIOR, smoothing=0.5)
+    added = added - 0.5 * F.cross_entropy(adjusted_logits(logits, PRIOR, tau=1.0), torch.tensor([4]))
+    added.sum().backward()
+    torch.testing.assert_close(logits.grad, torch.zeros(1, 5), rtol=0, atol=1e-7)
+
+
+def test_smoothing_leaves_a_class_out_that_does_not_occur():
+    logits, labels = sample(0)
+    labels, prior = labels.clamp(max=3), torch.tensor([0.5, 0.3, 0.15, 0.05, 0.0])
+    mine = logits.clone().requires_grad_()
+    loss = smoothed_cross_entropy(adjusted_logits(mine, prior, tau=1.0), labels, prior, smoothing=0.1)
+    loss.sum().backward()
+    fewer = adjusted_logits(logits[:, :4], prior[:4], tau=1.0)
+    torch.testing.assert_close(loss, smoothed_cross_entropy(fewer, labels, prior[:4], smoothing=0.1))
+    assert mine.grad is not None and mine.grad.isfinite().all()
+    assert not mine.grad[:, 4].any()
+
+
+def test_an_image_of_a_class_that_cannot_occur_has_infinite_loss_without_smoothing_too():
+    impossible = torch.tensor([[0.0, -math.inf]])
+    for smoothing in (0.0, 0.1):
+        loss = smoothed_cross_entropy(impossible, torch.tensor([1]), torch.tensor([1.0, 0.0]), smoothing=smoothing)
+        assert loss.item() == math.inf
+
+
+def test_smoothing_of_half_precision_is_computed_in_float32_and_of_no_images_is_nothing():
+    logits, labels = sample(0)
+    rough = logits.bfloat16()
+    loss = smoothed_cross_entropy(rough, labels, PRIOR, smoothing=0.1)
+    assert loss.dtype == torch.float32
+    assert torch.equal(loss, smoothed_cross_entropy(rough.float(), labels, PRIOR, smoothing=0.1))
+    assert smoothed_cross_entropy(logits[:0], labels[:0], PRIOR, smoothing=0.1).shape == (0,)
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0, math.nan])
+def test_smoothing_must_leave_something_to_the_label(smoothing):
+    logits, labels = sample(0)
+    with pytest.raises(ValueError, match=rf"^smoothing is {smoothing}; it must be in \[0, 1\)$"):
+        smoothed_cross_entropy(logits, labels, PRIOR, smoothing=smoothing)

@@ -82,9 +82,25 @@ def test_logit_adjustment_knows_how_frequent_classes_are_and_predicts_without(ta
     assert torch.equal(method.predict(batch.images[0]), method.classifier(batch.images[0]))
 
 
-def test_logit_adjustment_bears_a_class_without_training_images():
+@pytest.mark.parametrize("tau", [1.0, 0.5])
+def test_smoothing_gives_classes_a_share_alike_or_with_logit_adjustment_by_frequency(tau):
+    shares = torch.tensor(COUNTS / COUNTS.sum()).float() ** tau
+    shares, even = shares / shares.sum(), torch.full((CLASSES,), 1 / CLASSES)
+    for kind, offset, toward in (("ce", torch.zeros(CLASSES), even), ("logit-adjustment", shares.log(), shares)):
+        method = make(kind, "method.smoothing=0.2", *([f"method.tau={tau}"] if kind != "ce" else []))
+        (batch,) = given = batches(method)
+        target = 0.8 * F.one_hot(batch.labels, CLASSES) + 0.2 * toward
+        expected = F.cross_entropy(method.classifier(batch.images[0]) + offset, target)
+        torch.testing.assert_close(method(given, HALF).loss, expected)
+        # Not part of what is saved, so weights from before there was smoothing still load.
+        assert not any("toward" in name for name in method.state_dict())
+
+
+@pytest.mark.parametrize("smoothing", [0, 0.1])
+def test_logit_adjustment_bears_a_class_without_training_images(smoothing):
     counts = np.array([9, 4, 2, 1, 0])
-    method = build.method(recipe.load("digits-lt/logit-adjustment", ["network.width=4"]), counts)
+    settings = recipe.load("digits-lt/logit-adjustment", ["network.width=4", f"method.smoothing={smoothing}"])
+    method = build.method(settings, counts)
     (batch,) = batches(method)
     step = method((batch._replace(labels=batch.labels.clamp(max=3)),), HALF)
     step.loss.backward()
