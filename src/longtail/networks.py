@@ -139,14 +139,14 @@ class Airbench(Backbone):
     """Three stages of two or three convolutions, which pool before they normalise, after one of 2 x 2.
 
     At the default width and depth 1.2 million parameters and 81 million multiply-adds at 32 x 32 pixels; with three
-    convolutions a stage 2.0 million and 109 million. Images need at least 7 x 7 pixels.
+    convolutions a stage 2.0 million and 109 million. Images need at least 8 x 8 pixels.
 
     Args:
         width: channels of the first stage, at least 1; the other two have 2 and 4 times as many.
         depth: convolutions a stage, 2 or 3; with 3 there is a shortcut around the last two.
     Source: the networks of Keller Jordan's airbench, arXiv:2404.00498, sections 3.1 (depth 2) and 4 (depth 3). Here all
         of it is learned, the first layer and the scales of the normalisations too, with ReLU for GELU, Kaiming's
-        initialisation, other widths, zeros around the image and logits as they are.
+        initialisation, other widths, zeros above and on the left of the image and logits as they are.
 
     >>> Airbench()(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 256])
