@@ -92,6 +92,12 @@ ROWS = {
     "best-hour-resnet32": Row(f"{SET}/best-hour", 60, "`best-hour` with ResNet-32", RESNET32, _OURS32),
     **_cut(60),
     "cifar10-30": Row("cifar10-lt-10/best-hour", 30, f"`best-hour` on {CIFAR10}, in 30 minutes, with AMX"),
+    "cifar10-30-deep": Row(
+        "cifar10-lt-10/best-hour",
+        30,
+        f"`best-hour` on {CIFAR10}, in 30 minutes, three convolutions a stage, with AMX",
+        ("network.depth=3",),
+    ),
     "cifar10-30-256": Row(
         "cifar10-lt-10/best-hour", 30, f"`best-hour` on {CIFAR10}, in 30 minutes, {_UNPRUNED}", HOUR_256
     ),
