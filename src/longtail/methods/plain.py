@@ -20,9 +20,7 @@ class CrossEntropy(Method):
         smoothing: share of the target that all classes have alike, in `[0, 1)`.
     """
 
-    def __init__(
-        self, classifier: ImageClassifier, *, sampling: Sampling = "instance", smoothing: float = 0.0
-    ) -> None:
+    def __init__(self, classifier: ImageClassifier, *, sampling: Sampling = "instance", smoothing: float = 0.0) -> None:
         super().__init__((Stream(sampling),), classifier)
         self.smoothing = smoothing
 
