@@ -88,12 +88,12 @@ ROWS = {
         HOUR_512,
         "best-hour, batches of 512",
     ),
-    "best-hour-deep": Row(
+    "best-hour-mixed": Row(
         f"{SET}/best-hour",
         60,
-        "`best-hour`, three convolutions a stage, TrivialAugment for all, CutMix, batches of 512, with AMX",
-        (*HOUR_512, "network.depth=3", "augment.trivial_augment=1.0", "augment.cutmix=0.5"),
-        "best-hour, deeper, CutMix",
+        "`best-hour`, batches of 512, small images for longer, TrivialAugment for all, CutMix, with AMX",
+        (*HOUR_512, "augment.trivial_augment=1.0", "augment.cutmix=0.5"),
+        "best-hour, more augmentation",
     ),
     "best-hour-before": Row(f"{SET}/best-hour", 60, f"`best-hour`, {_WAS}", BEFORE, _WAS_OURS),
     "best-hour-resnet32": Row(f"{SET}/best-hour", 60, "`best-hour` with ResNet-32", RESNET32, _OURS32),
