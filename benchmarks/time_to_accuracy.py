@@ -18,8 +18,7 @@ from statistics import mean, stdev
 import matplotlib.pyplot as plt
 
 import machine
-from longtail import build, counts, networks, progress, recipe, trainings
-from longtail.data import sources
+from longtail import build, counts, networks, progress, recipe, tasks, trainings
 from longtail.rundir import RunDir
 from measure import HERE, about, table
 
@@ -362,9 +361,9 @@ def main() -> None:
         todo.append((f"ablations/{name}", Row(row.recipe, row.minutes, row.words, (*row.overrides, *VALIDATION)), 0))
     where, saved = about(), read()
     todo = [(name, row, seed) for name, row, seed in todo if seed not in saved.get(name, {})]
-    for data in {recipe.load(row.recipe).data.name for _, row, _ in todo}:
+    for name, overrides in {(row.recipe, row.overrides) for _, row, _ in todo}:
         try:  # before half a minute of measuring the machine
-            sources.load(data, "test", data_root=options.data_root)
+            tasks.load(recipe.load(name, overrides), data_root=options.data_root)
         except (OSError, ValueError) as error:
             parser.error(str(error))
     finished: list[tuple[str, int, RunDir]] = []

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import messages
+from longtail import build, recipe
 from longtail.networks import (
     Airbench,
     CosineClassifier,
@@ -190,17 +191,22 @@ def test_a_deep_airbench_has_a_shortcut_around_two_convolutions_of_each_stage():
     torch.testing.assert_close(network.stages[0](x), F.relu(y + branch))
 
 
+@pytest.mark.parametrize(("depth", "convolutions"), [(2, 7), (3, 10)])
+def test_a_recipe_chooses_the_depth_of_airbench(depth, convolutions):
+    chosen = recipe.load("digits-lt/ce", ["network.kind=airbench", f"network.depth={depth}"])
+    network = build.classifier(chosen.network, chosen.head, classes=10)
+    assert len(parts(network.backbone, nn.Conv2d)) == convolutions
+
+
 def test_a_deep_airbench_is_as_large_and_as_dear_as_it_says():
     network = Airbench(depth=3)
-    assert parameters(network) == pytest.approx(2.0e6, rel=0.05)
+    assert parameters(network) == pytest.approx(1.93e6, rel=0.01)
     assert multiply_adds(network, torch.zeros(2, 3, 32, 32)) == pytest.approx(109e6, rel=0.01)
 
 
 def test_airbench_takes_the_maximum_of_each_channel():
     network, images = lived_in(Airbench(4)), torch.randn(2, 3, 16, 16)
-    stem = F.conv2d(F.pad(images, (1, 0, 1, 0)), network.stem.weight, network.stem.bias)
-    assert stem.shape[2:] == images.shape[2:]
-    x = network.stages(F.relu(stem))
+    x = network.stages(F.relu(F.conv2d(F.pad(images, (1, 0, 1, 0)), network.stem.weight, network.stem.bias)))
     torch.testing.assert_close(network(images), x.flatten(2).max(2).values)
 
 

@@ -91,17 +91,19 @@ def test_two_processes_mix_as_one_does():
         assert torch.equal(part.mixed.share, whole.mixed.share[rows])
 
 
+@pytest.mark.parametrize("smoothing", [0, 0.3])
 @pytest.mark.parametrize("kind", ["ce", "logit-adjustment"])
-def test_the_loss_counts_both_labels_by_their_shares(kind):
+def test_the_loss_counts_both_labels_by_their_shares(kind, smoothing):
     torch.manual_seed(0)
-    settings = recipe.load(f"digits-lt/{kind}", ["network.width=4"])
+    settings = recipe.load(f"digits-lt/{kind}", ["network.width=4", f"method.smoothing={smoothing}"])
     counts = [40, 16, 6]
     method = build.method(settings, torch.tensor(counts).numpy())
     images, own, other = torch.randn(1, 2, 3, 16, 16), torch.tensor([0, 2]), torch.tensor([1, 0])
     batch = Batch(images, own, Mixed(other, torch.tensor([0.25, 1.0])))
     prior = torch.tensor(counts) / sum(counts) if kind == "logit-adjustment" else torch.ones(3)
     log_p = F.log_softmax(method.classifier(images[0]) + prior.log(), 1)
-    expected = -(0.75 * log_p[0, 0] + 0.25 * log_p[0, 1] + log_p[1, 0]) / 2
+    own = torch.tensor([[0.75, 0.25, 0], [1, 0, 0]])
+    expected = -(((1 - smoothing) * own + smoothing * prior / prior.sum()) * log_p).sum() / 2
     torch.testing.assert_close(method((batch,), Clock(0, 10, 0, 1)).loss, expected)
 
 

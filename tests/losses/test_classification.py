@@ -193,6 +193,18 @@ def test_an_image_of_a_class_that_cannot_occur_has_infinite_loss_without_smoothi
         assert loss.item() == math.inf
 
 
+def test_without_smoothing_a_logit_of_minus_infinity_is_that_of_a_class_left_out():
+    loss = smoothed_cross_entropy(torch.tensor([[0.0, -math.inf]]), torch.tensor([0]), EVEN[:2], smoothing=0.0)
+    assert loss.item() == 0
+
+
+def test_smoothing_is_as_precise_in_mixed_precision():
+    logits, labels = sample(2, batch=64)
+    loss = smoothed_cross_entropy(logits, labels, PRIOR, smoothing=0.5)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(smoothed_cross_entropy(logits, labels, PRIOR, smoothing=0.5), loss)
+
+
 def test_smoothing_of_half_precision_is_computed_in_float32_and_of_no_images_is_nothing():
     logits, labels = sample(0)
     rough = logits.bfloat16()

@@ -71,8 +71,7 @@ def smoothed_cross_entropy(
 ) -> Float[Tensor, " batch"]:
     """Cross-entropy with label smoothing, where a given distribution takes its share of the target from the label.
 
-    With `smoothing` 0 this is plain cross-entropy. A class that `toward` gives nothing gets nothing but its label, and
-    its logit may be -inf.
+    With `smoothing` 0 this is plain cross-entropy. A class that `toward` gives nothing may have a logit of -inf.
 
     Args:
         logits: `(B, C)`; those of `adjusted_logits`, or as they are.
@@ -90,7 +89,10 @@ def smoothed_cross_entropy(
     """
     if not 0 <= smoothing < 1:
         raise ValueError(f"smoothing is {smoothing}; it must be in [0, 1)")
-    logs = F.log_softmax(at_least_float32(logits), dim=1)
-    of_label = logs.gather(1, labels.long()[:, None])[:, 0]
-    shared = logs.masked_fill(toward == 0, 0) @ toward.to(logs.dtype)  # 0 times -inf is not a number
-    return -((1 - smoothing) * of_label + smoothing * shared)
+    logits = at_least_float32(logits)
+    own = F.cross_entropy(logits, labels.long(), reduction="none")
+    if not smoothing:
+        return own
+    # 0 times -inf is not a number. Not a matrix product, whose precision is that of autocast.
+    logs = F.log_softmax(logits, dim=1).masked_fill(toward == 0, 0)
+    return (1 - smoothing) * own - smoothing * (logs * toward.to(logs.dtype)).sum(1)

@@ -42,13 +42,12 @@ class LogitAdjustment(Method):
         classifier: the network.
         prior: `(C,)`, how frequent classes are in training, as shares.
         tau: how much that counts, above 0.
-        smoothing: share of the target that all classes have as `prior ** tau` says, in `[0, 1)`: it pulls the logits
+        smoothing: share of the target that classes have by `prior ** tau`, in `[0, 1)`: it pulls the logits
             that are predicted by to be equal.
     Source: Menon et al. 2021, arXiv:2007.07314; with `tau` 1 balanced softmax, Ren et al. 2020, arXiv:2007.10740.
     """
 
     prior: Tensor
-    toward: Tensor
 
     def __init__(
         self, classifier: ImageClassifier, *, prior: Float[Tensor, " classes"], tau: float, smoothing: float = 0.0
@@ -56,15 +55,14 @@ class LogitAdjustment(Method):
         super().__init__((Stream("instance"),), classifier)
         self.tau, self.smoothing = tau, smoothing
         self.register_buffer("prior", prior)
-        equal = adjusted_logits(prior.new_zeros(1, len(prior)), prior, tau=tau)
-        self.register_buffer("toward", equal[0].softmax(0), persistent=False)
 
     def forward(self, batches: tuple[Batch, ...], clock: Clock) -> Step:  # noqa: ARG002  (this loss knows no time)
         (batch,) = batches
         logits = self.classifier(batch.images.flatten(0, 1))
         with full_precision(logits.device):
             adjusted = adjusted_logits(logits, self.prior, tau=self.tau)
-            return _cross_entropy(adjusted, batch, self.toward, self.smoothing)
+            alike = adjusted_logits(torch.zeros_like(self.prior)[None], self.prior, tau=self.tau)[0].softmax(0)
+            return _cross_entropy(adjusted, batch, alike, self.smoothing)
 
 
 def _cross_entropy(
