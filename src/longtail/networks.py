@@ -163,7 +163,7 @@ class Airbench(Backbone):
         initialise(self)
 
     def forward(self, images: Images) -> Float[Tensor, "batch dim"]:
-        # Zeros above and on the left only, which keeps the size: pooling would drop what becomes of a row more, and rows of
+        # Zeros above and left only, which keeps the size: pooling would drop what becomes of a row more, and rows of
         # 33 pixels cost more than their part where a processor takes 16 or 32 at once.
         return self.stages(F.relu(self.stem(F.pad(images, (1, 0, 1, 0))))).amax((2, 3))
 
