@@ -319,6 +319,7 @@ KINDS = (
     ["method.kind=hybrid-psc", "network.kind=timm", "head.kind=linear", "schedule.kind=step"],
     ["method.kind=hybrid-sc", "method.alpha.kind=constant", "network.kind=resnet9", "head.kind=cosine"],
     ["method.kind=ce", "network.kind=resnet32", "schedule.kind=one-cycle", "pruning={}"],
+    ["method.kind=logit-adjustment", "network.kind=airbench", "optimizer={kind: muon, lr: 0.1}", "pruning={}"],
 )
 
 
@@ -575,6 +576,10 @@ def test_another_optimiser_starts_from_its_defaults() -> None:
     assert mistake("optimizer.factor=1") == (
         "setting optimizer.factor does not go with optimizer.kind sgd, only with muon"
     )
+
+
+def test_a_choice_of_numbers_is_named_as_one_of_words_is() -> None:
+    assert mistake("network.kind=airbench", "network.depth=4") == "network.depth is 4; allowed: 2 or 3"
 
 
 def test_stages_of_image_sizes_follow_each_other() -> None:

@@ -152,7 +152,7 @@ def _words(allowed: dict[str, Any]) -> str:
     """A JSON schema for people."""
     match allowed:
         case {"enum": values}:
-            return either(values)
+            return either([str(value) for value in values])
         case {"const": value}:
             return str(value)
         case {"anyOf": options}:
