@@ -589,6 +589,13 @@ def test_stages_of_image_sizes_follow_each_other() -> None:
     assert "augment.stages" in mistake("augment.stages=[[0.5, 4]]")
 
 
+def test_a_scale_of_stages_needs_stages_and_makes_nothing_larger() -> None:
+    assert recipe.load(CE, ["augment.stages=[[0.5, 16]]", "augment.stage_scale=1.5"]).augment.stage_scale == 1.5
+    said = mistake("augment.stage_scale=1.5")
+    assert said == "augment: stage_scale is 1.5, but there are no stages; set stages"
+    assert mistake("augment.stage_scale=0.5") == "augment.stage_scale is 0.5; allowed: a number of at least 1"
+
+
 def test_a_text_from_before_a_setting_existed_still_says_the_same_recipe():
     settings = recipe.load("digits-lt/ce")
     text = recipe.dump(settings)

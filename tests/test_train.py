@@ -174,7 +174,8 @@ def test_kill_and_resume_equals_no_interruption(finished, tmp_path, overrides, s
 
 
 def test_muon_stages_and_pruning_resume_exactly_too(tmp_path):
-    overrides = ("optimizer.kind=muon", "optimizer.lr=0.05", "augment.stages=[[0.5, 8]]", "pruning.share=0.5")
+    overrides = ("optimizer.kind=muon", "optimizer.lr=0.05", "augment.stages=[[0.5, 8]]", "augment.stage_scale=1.5")
+    overrides += ("pruning.share=0.5",)
     whole, parted = tmp_path / "whole", tmp_path / "parted"
     train.train(runs.settings("ce", *overrides), whole, device="cpu")
     killed = runs.train_in_command("ce", parted, *overrides, script=crash(tmp_path, step=17, seconds=0.0))
@@ -183,7 +184,8 @@ def test_muon_stages_and_pruning_resume_exactly_too(tmp_path):
     runs.assert_same(whole, parted)
 
 
-def test_images_are_small_in_the_first_stages_and_as_they_are_in_the_last(tmp_path, monkeypatch):
+@pytest.mark.parametrize("scale", [(), ("augment.stage_scale=1.5",)])
+def test_images_are_small_in_the_first_stages_and_as_they_are_in_the_last(tmp_path, monkeypatch, scale):
     seen, forward = [], methods.CrossEntropy.forward
 
     def watched(method, batches, clock):
@@ -192,7 +194,7 @@ def test_images_are_small_in_the_first_stages_and_as_they_are_in_the_last(tmp_pa
 
     monkeypatch.setattr(methods.CrossEntropy, "forward", watched)
     stages = "augment.stages=[[0.25, 8], [0.5, 12]]"
-    train.train(runs.settings("ce", stages, "epochs=2"), tmp_path / "run", device="cpu")
+    train.train(runs.settings("ce", stages, *scale, "epochs=2"), tmp_path / "run", device="cpu")
     assert seen == [(step, (size, size)) for step, size in enumerate([8, 8, 12, 12, 16, 16, 16, 16])]
 
 

@@ -11,7 +11,6 @@ from torch import Tensor
 from longtail import build, chance, methods, processes, recipe
 from longtail.counts import Counts
 from longtail.data import augment, batches
-from longtail.data.pixels import shrink
 from longtail.networks import ImageClassifier
 from longtail.recipe import Recipe
 from longtail.schedules import Clock
@@ -79,9 +78,12 @@ class Learner:
         Returns: the loss and its terms on this process, `()` each, their means over micro-batches.
         Raises: ValueError if a loss is not finite.
         """
-        settings, fabric, size = self.settings, self.fabric, build.image_size(self.settings, clock)
+        settings, fabric = self.settings, self.fabric
+        size, scale = build.image_size(settings, clock), settings.augment.stage_scale
         if not self.settled:
-            views = _augmented(micro_batches[0], plan.shares()[0], self.augmentation, plan, step, size, fabric.device)
+            views = _augmented(
+                micro_batches[0], plan.shares()[0], self.augmentation, plan, step, size, scale, fabric.device
+            )
             self._settle(views, clock)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -91,7 +93,7 @@ class Learner:
         every: list[dict[str, Tensor]] = []
         losses: list[Tensor] = []
         for share, micro in zip(plan.shares(), micro_batches, strict=True):
-            views = _augmented(micro, share, self.augmentation, plan, step, size, fabric.device)
+            views = _augmented(micro, share, self.augmentation, plan, step, size, scale, fabric.device)
             with fabric.no_backward_sync(self.wrapped, enabled=len(every) + 1 < plan.accumulate):
                 loss, terms, each = self.wrapped(views, clock)
                 every.append({"loss": loss.detach(), **terms})
@@ -140,6 +142,7 @@ def _augmented(
     plan: batches.Plan,
     step: int,
     size: int | None,
+    scale: float,
     device: torch.device,
 ) -> tuple[batches.Batch, ...]:
     """Batches as the method wants them: on the device, changed at random, normalised, and not larger than a size."""
@@ -162,7 +165,7 @@ def _augmented(
         if batch.weights is not None:
             done = done._replace(weights=batch.weights.to(device))
         if size is not None:
-            done = done._replace(images=shrink(done.images.flatten(0, 1), size).unflatten(0, (views, -1)))
+            done = done._replace(images=augment.small(done.images, parameters, size=size, scale=scale))
         ready.append(done)
     return tuple(ready)
 

@@ -80,7 +80,7 @@ def test_augment_equals_torchvision_one_image_at_a_time(on, size, expanded):
 def test_everything_off_is_normalise_and_normalise_is_torchvision():
     images = bytes_(2, 3, 3, 5, 7)
     expected = A.normalise(images, MEAN, STD)
-    assert all(value is None for value in vars(draw(OFF)).values())
+    assert all(value is None for name, value in vars(draw(OFF)).items() if name != "corner")
     assert torch.equal(A.augment(images, draw(OFF, batch=3, height=5, width=7), OFF), expected)
     close(expected, tv.normalize(images / 255, list(MEAN), list(STD)))
     assert torch.equal(A.normalise(images[0, 0], MEAN, STD), expected[0, 0])
@@ -300,3 +300,57 @@ def test_any_augmentation_gives_finite_views_of_the_same_shape(first, then, shap
     low, high = A.normalise(torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 1, 1), MEAN, STD)
     assert (result >= low - 1e-4).all()
     assert (result <= high + 1e-4).all()
+
+
+# Small images.
+
+
+def small(images: Tensor, *, size: int, scale: float, key: int = 0) -> Tensor:
+    views, batch, _, height, width = images.shape
+    drawn = A.draw(OFF, views=views, batch=batch, height=height, width=width, key=(key, 0, 0))
+    return A.small(images, drawn, size=size, scale=scale)
+
+
+def places(count: int, height: int, width: int) -> Tensor:
+    """Images each pixel of which says where it is."""
+    down, across = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    return torch.stack([down, across, down * 0]).float().expand(2, count, 3, height, width)
+
+
+def test_small_images_without_a_scale_are_whole_images_shrunk():
+    images = bytes_(2, 3, 3, 12, 18).float()
+    expected = tv.resize(images.flatten(0, 1), [6, 9], antialias=True).unflatten(0, (2, 3))
+    close(small(images, size=6, scale=1.0), expected)
+
+
+def test_a_cut_out_is_a_part_of_the_image_with_every_place_alike():
+    cut = small(places(2000, 10, 15), size=8, scale=1.25)  # 10 x 15 pixels already: they are cut, not shrunk
+    assert cut.shape == (2, 2000, 3, 8, 12)
+    top, left = cut[..., 0, 0, 0], cut[..., 1, 0, 0]
+    assert torch.equal(cut, places(2000, 8, 12) + torch.stack([top, left, top * 0], -1)[..., None, None])
+    for corner, room in ((top, 3), (left, 4)):
+        assert torch.equal(corner.unique(), torch.arange(room).float())
+        counts = torch.bincount(corner.long().flatten(), minlength=room)
+        assert (counts / 4000 - 1 / room).abs().max() < 0.03
+    assert (top[0] != top[1]).any()  # views differ
+
+
+def test_what_is_cut_was_shrunk_before():
+    images = bytes_(1, 1, 3, 24, 24).float()
+    shrunk = tv.resize(images[0], [12, 12], antialias=True)
+    parts = [shrunk[..., top : top + 8, left : left + 8] for top in range(5) for left in range(5)]
+    cut = small(images, size=8, scale=1.5)[0]
+    assert min((cut - part).abs().max() for part in parts) < 1e-3
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.5, 4.0])
+def test_images_that_are_small_already_stay_as_they_are(scale):
+    images = bytes_(1, 2, 3, 8, 9).float()
+    assert torch.equal(small(images, size=8, scale=scale), images)
+
+
+def test_two_slices_of_small_images_equal_the_whole():
+    images = bytes_(2, 6, 3, 16, 16).float()
+    drawn = A.draw(OFF, views=2, batch=6, height=16, width=16, key=(3, 0, 0))
+    halves = [A.small(images[:, part], drawn.rows(part), size=8, scale=1.5) for part in (slice(0, 2), slice(2, 6))]
+    assert torch.equal(torch.cat(halves, 1), A.small(images, drawn, size=8, scale=1.5))

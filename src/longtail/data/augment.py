@@ -10,7 +10,17 @@ from torch import Tensor
 
 from longtail.data import trivial_augment
 from longtail.data.batches import Batch, Mixed
-from longtail.data.pixels import color_jitter, cutmix, cutout, flip, grayscale, resized_crop, window
+from longtail.data.pixels import (
+    color_jitter,
+    cutmix,
+    cutout,
+    flip,
+    grayscale,
+    resized_crop,
+    shrink,
+    window,
+    with_shorter_side,
+)
 
 _CACHED = 2**20  # numbers that stay in a processor's cache
 
@@ -105,6 +115,7 @@ class Parameters:
         grayscale: `(V, B)`, which images lose their colour.
         cutout: `(V, B, 2)`, row and column of the centre of the square.
         cutmix: `(V, B, 4)`, top, left, height and width of the box, in pixels, inside the image.
+        corner: `(V, B, 2)`, top and left of the part that `small` cuts out, as shares of the room, in `[0, 1)`.
     """
 
     crop: Int[Tensor, "views batch 2"] | None
@@ -117,6 +128,7 @@ class Parameters:
     grayscale: Bool[Tensor, "views batch"] | None
     cutout: Int[Tensor, "views batch 2"] | None
     cutmix: Int[Tensor, "views batch 4"] | None
+    corner: Float[Tensor, "views batch 2"]
 
     def rows(self, index: slice | Int[Tensor, " rows"]) -> "Parameters":
         """The part of one rank or micro-batch: `index` is along dimension B."""
@@ -149,7 +161,7 @@ def draw(
     # One line each and nothing between them, because their order is part of what a key means.
     place, tries, turned, touched = chance(2), chance(10, 2), chance(), chance()
     strength, precedence, colourless, centre = chance(4), chance(4), chance(), chance(2)
-    operation, mixing = chance(4), chance(4)
+    operation, mixing, corner = chance(4), chance(4), chance(2)
 
     on, jitter = augmentation, augmentation.jitter
     crop = _whole(place, 2 * on.crop_padding + 1) if on.crop_padding else None
@@ -172,6 +184,7 @@ def draw(
         grayscale=torch.from_numpy(colourless < on.grayscale) if on.grayscale else None,
         cutout=_whole(centre, np.array([height, width])) if on.cutout else None,
         cutmix=_patches(mixing, on.cutmix, np.array([height, width])) if on.cutmix else None,
+        corner=torch.from_numpy(corner),
     )
 
 
@@ -321,3 +334,28 @@ def mixed(images: Float[Tensor, "views batch 3 h w"], labels: Int[Tensor, " batc
     views = torch.stack([cutmix(view, box) for view, box in zip(images, boxes, strict=True)])
     share = boxes[0, :, 2] * boxes[0, :, 3] / (height * width)
     return Batch(views, labels, Mixed(labels.roll(len(labels) // 2), share.to(labels.device)))
+
+
+def small(
+    images: Float[Tensor, "views batch 3 h w"], parameters: Parameters, *, size: int, scale: float
+) -> Float[Tensor, "views batch 3 h2 w2"]:
+    """Make images small, for the first stages of a training: shrink them, then cut a random part of the same shape out.
+
+    Args:
+        images: `(V, B, 3, H, W)`; small ones stay as they are.
+        parameters: what `draw` gave, or the `rows` that belong to these images.
+        size: shorter side of the result, in pixels, at least 1.
+        scale: images are shrunk to so many times the size before the cut, at least 1, which is all of an image.
+
+    >>> on = Augmentation(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    >>> drawn = draw(on, views=1, batch=2, height=8, width=12, key=(0, 0, 0))
+    >>> small(torch.zeros(1, 2, 3, 8, 12), drawn, size=4, scale=1.5).shape
+    torch.Size([1, 2, 3, 4, 6])
+    """
+    shrunk = shrink(images.flatten(0, 1), round(size * scale))
+    part = with_shorter_side(size, shrunk)
+    if part != shrunk.shape[-2:]:
+        room = torch.tensor([whole - side + 1 for whole, side in zip(shrunk.shape[-2:], part, strict=True)])
+        top, left = (parameters.corner.flatten(0, 1) * room).long().unbind(1)
+        shrunk = window(shrunk, top, left, torch.zeros_like(top, dtype=torch.bool), padding=0, size=part)
+    return shrunk.unflatten(0, images.shape[:2])

@@ -58,26 +58,28 @@ def window(
     mask: Bool[Tensor, "*batch"],
     *,
     padding: int,
-) -> Shaped[Tensor, "*batch k h w"]:
+    size: tuple[int, int] | None = None,
+) -> Shaped[Tensor, "*batch k out_h out_w"]:
     """Crop and mirror in one gather: on a CPU seven times as fast as `images[n, c, rows, columns]`.
 
     Args:
         images: `(..., K, H, W)`, any type.
-        top, left: `(...)`, in `[0, 2 * padding]`.
+        top, left: `(...)`, from 0 to what the padded image has more than the result.
         mask: `(...)`, which images are mirrored after the crop.
         padding: zero pixels added on each side before the crop.
-    Returns: `(..., K, H, W)`, of the same type.
+        size: height and width of the result; `None` is the size of the images.
+    Returns: `(..., K, *size)`, of the same type.
     """
-    height, width = images.shape[-2:]
+    width, size = images.shape[-1], size or (images.shape[-2], images.shape[-1])
     top, left, mask = (value.to(images.device).unsqueeze(-1) for value in (top, left, mask))
-    down, across = (torch.arange(size, device=images.device) for size in (height, width))
+    down, across = (torch.arange(side, device=images.device) for side in size)
     columns = left + torch.where(mask, across.flip(0), across)  # (..., W)
     index = (top + down).unsqueeze(-1) * (width + 2 * padding) + columns.unsqueeze(-2)  # (..., H, W)
     # Views that share their memory are padded once.
     distinct = images[:1] if images.stride(0) == 0 else images
     padded = F.pad(distinct, [padding] * 4).flatten(-2).expand(*images.shape[:-2], -1)
     every_channel = index.flatten(-2).unsqueeze(-2).expand(*images.shape[:-2], -1)
-    return padded.gather(-1, every_channel).unflatten(-1, (height, width))
+    return padded.gather(-1, every_channel).unflatten(-1, size)
 
 
 def resized_crop(
@@ -136,11 +138,27 @@ def shrink(images: Float[Tensor, "n k h w"], size: int) -> Float[Tensor, "n k h2
     >>> shrink(torch.tensor([[[[0.0, 4.0], [8.0, 4.0]]]]), 1)
     tensor([[[[4.]]]])
     """
-    height, width = images.shape[-2:]
-    if min(height, width) <= size:
+    smaller = with_shorter_side(size, images)
+    if smaller == images.shape[-2:]:
         return images
-    smaller = (round(height * size / min(height, width)), round(width * size / min(height, width)))
     return F.interpolate(images, size=smaller, mode="bilinear", antialias=True)
+
+
+def with_shorter_side(size: int, images: Shaped[Tensor, "*batch k h w"]) -> tuple[int, int]:
+    """Height and width of images that are shrunk, or cut, to the same shape with a shorter side of a size.
+
+    Args:
+        size: in pixels, at least 1.
+        images: `(..., K, H, W)`; small ones stay as they are.
+
+    >>> with_shorter_side(2, torch.zeros(3, 4, 6)), with_shorter_side(5, torch.zeros(3, 4, 6))
+    ((2, 3), (4, 6))
+    """
+    height, width = images.shape[-2:]
+    shorter = min(height, width)
+    if shorter <= size:
+        return height, width
+    return round(height * size / shorter), round(width * size / shorter)
 
 
 def grayscale(

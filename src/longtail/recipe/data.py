@@ -192,12 +192,19 @@ class Augment(Settings):
         description="train on smaller images first, which is faster: fractions of the training, ascending, and the "
         "shorter side in pixels until then, as in [[0.4, 16], [0.7, 24]]; after the last, images are as they are",
     )
+    stage_scale: Annotated[float, Field(ge=1)] = Field(
+        default=1.0,
+        description="in the stages, images are shrunk to so many times the size, and a random part of the size is cut "
+        "out; 1: no cut",
+    )
 
     @model_validator(mode="after")
     def _stages_follow_each_other(self) -> "Augment":
         ends = [end for end, _ in self.stages]
         if any(after <= before for before, after in pairwise(ends)):
             raise ValueError(f"stages end at {', '.join(map(str, ends))}; each must end after the one before")
+        if self.stage_scale != 1 and not self.stages:
+            raise ValueError(f"stage_scale is {self.stage_scale:g}, but there are no stages; set stages")
         return self
 
     @model_validator(mode="after")
