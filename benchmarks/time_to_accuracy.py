@@ -63,12 +63,12 @@ RESNET9 = ("network.kind=resnet9", "network.width=32")
 RESNET32 = ("network.kind=resnet32",)
 _STAGES = "augment.stages=[[0.4,16],[0.7,24]]"
 HOUR_512 = ("batch_size=512", "optimizer.lr=0.055", "augment.stages=[[0.5,16],[0.85,24]]")
-# What `best-hour` was on CIFAR-10 until now, before that, and before that again.
+# What `best-hour` was on CIFAR-10 until 1b53778, before that, and before that again.
 SHRUNK = ("augment.stages=[[0.5,16],[0.85,24]]", "augment.stage_scale=1", "method.smoothing=0")
 UNPRUNED = (*SHRUNK, "batch_size=256", "optimizer.lr=0.04", _STAGES, "pruning=null")
 BEFORE = (*UNPRUNED, "batch_size=128", "optimizer.lr=0.03", "precision=fp32")  # as all our recipes were first
-_SHRUNK = "without smoothing, small images not cut, for a longer part"
-_UNPRUNED = "batches of 256, small images not cut, without smoothing and pruning"
+_SHRUNK = "small images longer and not cut, without smoothing"
+_UNPRUNED = "batches of 256, small images for a shorter part and not cut, without smoothing and pruning"
 _WAS = "batches of 128 in float32"
 _OURS, _WAS_OURS = "fast and best-hour", f"the same, {_WAS}"
 _OURS32 = "the same with ResNet-32"
@@ -140,6 +140,8 @@ ABLATIONS = {
         ("resnet9", "ResNet-9 of width 32 for airbench", RESNET9),
         ("sgd", "SGD with Nesterov momentum for Muon", SGD),
         ("full-size", "32 pixels all the time, so fewer epochs", ("augment.stages=[]",)),
+        ("cut", "small images cut out of larger ones", ("augment.stage_scale=1.33",)),
+        ("smoothing", "labels smoothed by 0.1", ("method.smoothing=0.1",)),
         ("no-cutout", "no cutout", ("augment.cutout=0",)),
         ("ce", "no logit adjustment", ("method.kind=ce",)),
         ("fp32", "float32, so fewer epochs", ("precision=fp32",)),

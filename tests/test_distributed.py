@@ -42,9 +42,17 @@ def test_the_gradient_of_a_step_is_that_of_one_process(gradients):
             np.testing.assert_allclose(part[name], gradient, atol=1e-9, err_msg=name)
 
 
+STAGES = ("augment.stages=[[0.5, 8]]", "augment.stage_scale=1.5")
+
+
 @pytest.mark.parametrize(
     ("method", "more"),
-    [("hybrid-sc", ()), ("hybrid-psc", ()), ("logit-adjustment", ()), ("ce", ("pruning.share=0.5", "accumulate=2"))],
+    [
+        ("hybrid-sc", ()),
+        ("hybrid-psc", ()),
+        ("logit-adjustment", ()),
+        ("ce", ("pruning.share=0.5", "accumulate=2", *STAGES)),
+    ],
 )
 def test_twenty_steps_have_the_losses_of_one_process(tmp_path, method, more):
     """In double precision: training multiplies rounding errors, so in single precision only the first steps agree."""

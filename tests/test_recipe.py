@@ -498,7 +498,9 @@ def test_dump_and_load_give_the_same_recipe(
             "schedule": schedule,
             "network": network,
             "optimizer": recipe.SGD(lr=lr),
-            "augment": recipe.Augment(mean=mean, std=(1e-9, 1.0, 5e5), jitter=jitter),
+            "augment": recipe.Augment(
+                mean=mean, std=(1e-9, 1.0, 5e5), jitter=jitter, stages=((0.1, 8), (1 / 3, 9)), stage_scale=4 / 3
+            ),
         }
     )
     text = recipe.dump(one)
@@ -592,8 +594,12 @@ def test_stages_of_image_sizes_follow_each_other() -> None:
 def test_a_scale_of_stages_needs_stages_and_makes_nothing_larger() -> None:
     assert recipe.load(CE, ["augment.stages=[[0.5, 16]]", "augment.stage_scale=1.5"]).augment.stage_scale == 1.5
     said = mistake("augment.stage_scale=1.5")
-    assert said == "augment: stage_scale is 1.5, but there are no stages; set stages"
-    assert mistake("augment.stage_scale=0.5") == "augment.stage_scale is 0.5; allowed: a number of at least 1"
+    assert said == "augment: stage_scale is 1.5, but there are no stages; set stages, or stage_scale to 1"
+    gone = "augment.stages=[]", "augment.stage_scale=1"
+    assert not recipe.load("cifar10-lt-10/best-hour", gone).augment.stages
+    for scale in ("0.5", "1e308"):
+        said = mistake(f"augment.stage_scale={scale}")
+        assert said == f"augment.stage_scale is {float(scale)!r}; allowed: a number of at least 1 and at most 4"
 
 
 def test_a_text_from_before_a_setting_existed_still_says_the_same_recipe():

@@ -276,6 +276,7 @@ def test_an_hour_on_cifar10_has_larger_batches_smoothing_pruning_and_cuts_small_
     assert hour.batch_size == 2 * fast.batch_size
     assert hour.optimizer.lr == pytest.approx(fast.optimizer.lr * 2**0.5, rel=0.05)
     assert hour.augment.stage_scale > fast.augment.stage_scale == 1
+    assert all(later >= end for (later, _), (end, _) in zip(hour.augment.stages, fast.augment.stages, strict=True))
     assert hour.pruning and not fast.pruning
     assert hour.method.smoothing > fast.method.smoothing == 0
 

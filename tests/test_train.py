@@ -198,6 +198,15 @@ def test_images_are_small_in_the_first_stages_and_as_they_are_in_the_last(tmp_pa
     assert seen == [(step, (size, size)) for step, size in enumerate([8, 8, 12, 12, 16, 16, 16, 16])]
 
 
+def test_small_images_are_cut_out_of_larger_ones_if_the_recipe_says_so(tmp_path):
+    losses = []
+    for scale in ("1.0", "1.5"):
+        stages = ("augment.stages=[[0.5, 8]]", f"augment.stage_scale={scale}")
+        train.train(runs.settings("ce", *stages, "epochs=1", "log_every=1"), tmp_path / scale, device="cpu")
+        losses.append(next(record["loss"] for record in runs.log(tmp_path / scale) if "loss" in record))
+    assert losses[0] != losses[1]  # of the same weights and images
+
+
 def test_with_pruning_what_was_hard_is_shown_more_often_until_the_end_is_near(tmp_path, monkeypatch):
     seen, learned = [], Pruning.learned
 

@@ -343,6 +343,13 @@ def test_what_is_cut_was_shrunk_before():
     assert min((cut - part).abs().max() for part in parts) < 1e-3
 
 
+@pytest.mark.parametrize("shape", [(100, 149), (21, 44), (17, 16), (33, 90), (9, 40)])
+@pytest.mark.parametrize("scale", [1.1, 1.33, 3.0])
+def test_a_scale_changes_nothing_about_the_shape(shape, scale):
+    images = torch.zeros(1, 2, 3, *shape)
+    assert small(images, size=8, scale=scale).shape == small(images, size=8, scale=1.0).shape
+
+
 @pytest.mark.parametrize("scale", [1.0, 1.5, 4.0])
 def test_images_that_are_small_already_stay_as_they_are(scale):
     images = bytes_(1, 2, 3, 8, 9).float()

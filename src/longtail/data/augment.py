@@ -345,7 +345,8 @@ def small(
         images: `(V, B, 3, H, W)`; small ones stay as they are.
         parameters: what `draw` gave, or the `rows` that belong to these images.
         size: shorter side of the result, in pixels, at least 1.
-        scale: images are shrunk to so many times the size before the cut, at least 1, which is all of an image.
+        scale: images are shrunk to so many times the size before the cut, at least 1, which is all of an image; those
+            that are smaller than that are cut as they are.
 
     >>> on = Augmentation(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
     >>> drawn = draw(on, views=1, batch=2, height=8, width=12, key=(0, 0, 0))
@@ -353,7 +354,7 @@ def small(
     torch.Size([1, 2, 3, 4, 6])
     """
     shrunk = shrink(images.flatten(0, 1), round(size * scale))
-    part = with_shorter_side(size, shrunk)
+    part = with_shorter_side(images, size)
     if part != shrunk.shape[-2:]:
         room = torch.tensor([whole - side + 1 for whole, side in zip(shrunk.shape[-2:], part, strict=True)])
         top, left = (parameters.corner.flatten(0, 1) * room).long().unbind(1)

@@ -138,20 +138,20 @@ def shrink(images: Float[Tensor, "n k h w"], size: int) -> Float[Tensor, "n k h2
     >>> shrink(torch.tensor([[[[0.0, 4.0], [8.0, 4.0]]]]), 1)
     tensor([[[[4.]]]])
     """
-    smaller = with_shorter_side(size, images)
+    smaller = with_shorter_side(images, size)
     if smaller == images.shape[-2:]:
         return images
     return F.interpolate(images, size=smaller, mode="bilinear", antialias=True)
 
 
-def with_shorter_side(size: int, images: Shaped[Tensor, "*batch k h w"]) -> tuple[int, int]:
+def with_shorter_side(images: Shaped[Tensor, "*batch k h w"], size: int) -> tuple[int, int]:
     """Height and width of images that are shrunk, or cut, to the same shape with a shorter side of a size.
 
     Args:
-        size: in pixels, at least 1.
         images: `(..., K, H, W)`; small ones stay as they are.
+        size: in pixels, at least 1.
 
-    >>> with_shorter_side(2, torch.zeros(3, 4, 6)), with_shorter_side(5, torch.zeros(3, 4, 6))
+    >>> with_shorter_side(torch.zeros(3, 4, 6), 2), with_shorter_side(torch.zeros(3, 4, 6), 5)
     ((2, 3), (4, 6))
     """
     height, width = images.shape[-2:]

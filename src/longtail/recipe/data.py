@@ -192,7 +192,7 @@ class Augment(Settings):
         description="train on smaller images first, which is faster: fractions of the training, ascending, and the "
         "shorter side in pixels until then, as in [[0.4, 16], [0.7, 24]]; after the last, images are as they are",
     )
-    stage_scale: Annotated[float, Field(ge=1)] = Field(
+    stage_scale: Annotated[float, Field(ge=1, le=4)] = Field(
         default=1.0,
         description="in the stages, images are shrunk to so many times the size, and a random part of the size is cut "
         "out; 1: no cut",
@@ -204,7 +204,9 @@ class Augment(Settings):
         if any(after <= before for before, after in pairwise(ends)):
             raise ValueError(f"stages end at {', '.join(map(str, ends))}; each must end after the one before")
         if self.stage_scale != 1 and not self.stages:
-            raise ValueError(f"stage_scale is {self.stage_scale:g}, but there are no stages; set stages")
+            raise ValueError(
+                f"stage_scale is {self.stage_scale:g}, but there are no stages; set stages, or stage_scale to 1"
+            )
         return self
 
     @model_validator(mode="after")
