@@ -278,6 +278,7 @@ def test_an_hour_on_cifar10_has_larger_batches_smoothing_pruning_and_cuts_small_
     assert hour.augment.stage_scale > fast.augment.stage_scale == 1
     assert all(later >= end for (later, _), (end, _) in zip(hour.augment.stages, fast.augment.stages, strict=True))
     assert hour.pruning and not fast.pruning
+    assert isinstance(hour.method, recipe.LogitAdjustment) and isinstance(fast.method, recipe.LogitAdjustment)
     assert hour.method.smoothing > fast.method.smoothing == 0
 
 

@@ -45,7 +45,7 @@ def test_crop_and_flip_equal_torchvision_exactly(make, size):
 
 def test_a_window_of_another_size_is_a_part_of_the_padded_image_mirrored():
     images, top, left = floats(2, 3, 6, 7), torch.tensor([0, 4]), torch.tensor([5, 1])
-    padded = tv.pad(images, 1)
+    padded = tv.pad(images, [1])
     expected = [padded[0, :, 0:4, 5:8].flip(-1), padded[1, :, 4:8, 1:4]]
     window = P.window(images, top, left, torch.tensor([True, False]), padding=1, size=(4, 3))
     assert torch.equal(window, torch.stack(expected))

@@ -1,7 +1,7 @@
 """uint8 batch -> normalised float views, from (seed, stream, step)."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -132,7 +132,7 @@ class Parameters:
 
     def rows(self, index: slice | Int[Tensor, " rows"]) -> "Parameters":
         """The part of one rank or micro-batch: `index` is along dimension B."""
-        return Parameters(**{name: None if value is None else value[:, index] for name, value in vars(self).items()})
+        return replace(self, **{name: value[:, index] for name, value in vars(self).items() if value is not None})
 
 
 def draw(
