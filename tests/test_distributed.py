@@ -42,16 +42,13 @@ def test_the_gradient_of_a_step_is_that_of_one_process(gradients):
             np.testing.assert_allclose(part[name], gradient, atol=1e-9, err_msg=name)
 
 
-STAGES = ("augment.stages=[[0.5, 8]]", "augment.stage_scale=1.5")
-
-
 @pytest.mark.parametrize(
     ("method", "more"),
     [
         ("hybrid-sc", ()),
         ("hybrid-psc", ()),
         ("logit-adjustment", ()),
-        ("ce", ("pruning.share=0.5", "accumulate=2", *STAGES)),
+        ("ce", ("pruning.share=0.5", "accumulate=2", "augment.stages=[[0.5, 8]]", "augment.stage_scale=1.5")),
     ],
 )
 def test_twenty_steps_have_the_losses_of_one_process(tmp_path, method, more):

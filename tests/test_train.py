@@ -174,8 +174,8 @@ def test_kill_and_resume_equals_no_interruption(finished, tmp_path, overrides, s
 
 
 def test_muon_stages_and_pruning_resume_exactly_too(tmp_path):
-    overrides = ("optimizer.kind=muon", "optimizer.lr=0.05", "augment.stages=[[0.5, 8]]", "augment.stage_scale=1.5")
-    overrides += ("pruning.share=0.5",)
+    stages = ("augment.stages=[[0.5, 8]]", "augment.stage_scale=1.5")
+    overrides = ("optimizer.kind=muon", "optimizer.lr=0.05", "pruning.share=0.5", *stages)
     whole, parted = tmp_path / "whole", tmp_path / "parted"
     train.train(runs.settings("ce", *overrides), whole, device="cpu")
     killed = runs.train_in_command("ce", parted, *overrides, script=crash(tmp_path, step=17, seconds=0.0))

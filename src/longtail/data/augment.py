@@ -12,6 +12,7 @@ from longtail.data import trivial_augment
 from longtail.data.batches import Batch, Mixed
 from longtail.data.pixels import (
     color_jitter,
+    crop,
     cutmix,
     cutout,
     flip,
@@ -358,5 +359,5 @@ def small(
     if part != shrunk.shape[-2:]:
         room = torch.tensor([whole - side + 1 for whole, side in zip(shrunk.shape[-2:], part, strict=True)])
         top, left = (parameters.corner.flatten(0, 1) * room).long().unbind(1)
-        shrunk = window(shrunk, top, left, torch.zeros_like(top, dtype=torch.bool), padding=0, size=part)
+        shrunk = crop(shrunk, top, left, padding=0, size=part)
     return shrunk.unflatten(0, images.shape[:2])

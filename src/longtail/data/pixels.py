@@ -14,19 +14,21 @@ def crop(
     left: Int[Tensor, " n"],
     *,
     padding: int,
-) -> Shaped[Tensor, "n k h w"]:
-    """Move each image by its own offset; zeros come in from the side.
+    size: tuple[int, int] | None = None,
+) -> Shaped[Tensor, "n k out_h out_w"]:
+    """Cut a part out of each image at its own offset; zeros come in from the side.
 
     Args:
         images: `(N, K, H, W)`, any type.
-        top, left: `(N,)`, in `[0, 2 * padding]`; `padding` leaves the image where it is.
+        top, left: `(N,)`, from 0 to what the padded image has more than the result.
         padding: zero pixels added on each side before the crop.
-    Returns: `(N, K, H, W)`, of the same type.
+        size: height and width of the result; `None` is the size of the images.
+    Returns: `(N, K, *size)`, of the same type.
 
     >>> crop(torch.tensor([[[[1, 2, 3]]]]), torch.tensor([1]), torch.tensor([2]), padding=1)
     tensor([[[[2, 3, 0]]]])
     """
-    return window(images, top, left, torch.zeros_like(top, dtype=torch.bool), padding=padding)
+    return window(images, top, left, torch.zeros_like(top, dtype=torch.bool), padding=padding, size=size)
 
 
 def flip(
