@@ -63,6 +63,7 @@ RESNET9 = ("network.kind=resnet9", "network.width=32")
 RESNET32 = ("network.kind=resnet32",)
 _STAGES = "augment.stages=[[0.4,16],[0.7,24]]"
 HOUR_512 = ("batch_size=512", "optimizer.lr=0.055", "augment.stages=[[0.5,16],[0.85,24]]")
+MIXED = (*HOUR_512, "augment.trivial_augment=1.0", "augment.cutmix=0.5")
 # What `best-hour` was on CIFAR-10 until 1b53778, before that, and before that again.
 SHRUNK = ("augment.stages=[[0.5,16],[0.85,24]]", "augment.stage_scale=1", "method.smoothing=0")
 UNPRUNED = (*SHRUNK, "batch_size=256", "optimizer.lr=0.04", _STAGES, "pruning=null")
@@ -95,8 +96,15 @@ ROWS = {
         f"{SET}/best-hour",
         60,
         "`best-hour`, batches of 512, small images for longer, TrivialAugment for all, CutMix, with AMX",
-        (*HOUR_512, "augment.trivial_augment=1.0", "augment.cutmix=0.5"),
+        MIXED,
         "best-hour, more augmentation",
+    ),
+    "best-hour-mixed-cut": Row(
+        f"{SET}/best-hour",
+        60,
+        "the same, small images cut out of larger ones",
+        (*MIXED, "augment.stage_scale=1.33"),
+        "best-hour, more augmentation and cuts",
     ),
     "best-hour-before": Row(f"{SET}/best-hour", 60, f"`best-hour`, {_WAS}", BEFORE, _WAS_OURS),
     "best-hour-resnet32": Row(f"{SET}/best-hour", 60, "`best-hour` with ResNet-32", RESNET32, _OURS32),
