@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 import messages
 from longtail import build, recipe
+from longtail.mirrored import MirroredConv3x3
 from longtail.networks import (
     Airbench,
     CosineClassifier,
@@ -116,7 +117,7 @@ def test_shortcut_has_no_parameters_and_keeps_every_second_pixel(block, channels
     assert torch.equal(layer(x), wanted.clamp(min=0))
 
 
-@pytest.mark.parametrize("make", [ResNet32, ResNet9, Airbench])
+@pytest.mark.parametrize("make", [ResNet32, ResNet9, Airbench, lambda: Airbench(mirrored=True)])
 def test_weights_start_from_kaimings_normal_distribution(make):
     for convolution in parts(make(), nn.Conv2d):
         wanted = math.sqrt(2 / convolution.weight[0].numel())
@@ -217,7 +218,32 @@ def test_airbench_widths(width):
     assert network(torch.zeros(2, 3, 8, 8)).shape == (2, network.dim) == (2, 4 * width)
 
 
-@pytest.mark.parametrize("make", [ResNet32, ResNet9, Airbench])
+@pytest.mark.parametrize("depth", [2, 3])
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("size", [(32, 32), (16, 16), (40, 24)])
+def test_a_mirrored_airbench_says_the_same_of_an_image_and_its_mirror_image(depth, train, size):
+    images = torch.randn(4, 3, *size)
+    for mirrored in (True, False):
+        network = lived_in(Airbench(8, depth=depth, mirrored=mirrored)).train(train)
+        features = network(images)
+        same = torch.allclose(network(images.flip(3)), features, rtol=1e-4, atol=1e-4 * features.abs().max().item())
+        assert same == mirrored
+
+
+def test_a_mirrored_airbench_has_half_of_the_weights_and_as_much_work():
+    plain, mirrored = Airbench(), Airbench(mirrored=True)
+    assert parameters(mirrored) == pytest.approx(parameters(plain) / 2, rel=0.01)
+    work = [multiply_adds(network, torch.zeros(2, 3, 32, 32)) for network in (plain, mirrored)]
+    assert work[0] == pytest.approx(work[1], rel=0.01)
+
+
+def test_a_recipe_chooses_a_mirrored_airbench():
+    chosen = recipe.load("digits-lt/ce", ["network.kind=airbench", "network.mirrored=true"])
+    network = build.classifier(chosen.network, chosen.head, classes=10)
+    assert len(parts(network, MirroredConv3x3)) == 6
+
+
+@pytest.mark.parametrize("make", [ResNet32, ResNet9, Airbench, lambda: Airbench(mirrored=True)])
 @pytest.mark.parametrize("size", [(32, 32), (8, 8), (40, 24)])
 def test_one_feature_vector_an_image(make, size):
     network = make()
@@ -226,7 +252,17 @@ def test_one_feature_vector_an_image(make, size):
     assert not torch.equal(features[0], features[1])
 
 
-@pytest.mark.parametrize("make", [ResNet32, lambda: ResNet9(8), lambda: Airbench(16), lambda: Airbench(8, depth=3)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        ResNet32,
+        lambda: ResNet9(8),
+        lambda: Airbench(16),
+        lambda: Airbench(8, depth=3),
+        lambda: Airbench(16, mirrored=True),
+        lambda: Airbench(8, depth=3, mirrored=True),
+    ],
+)
 def test_every_parameter_learns(make):
     backbone = make()
     network = ImageClassifier(backbone, LinearClassifier(backbone.dim, 3))
@@ -234,7 +270,7 @@ def test_every_parameter_learns(make):
     assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
-@pytest.mark.parametrize("make", [ResNet32, ResNet9, Airbench])
+@pytest.mark.parametrize("make", [ResNet32, ResNet9, Airbench, lambda: Airbench(mirrored=True)])
 def test_channels_last_changes_nothing(make):
     network, images = lived_in(make()), torch.randn(4, 3, 32, 32)
     before = network(images)

@@ -462,6 +462,7 @@ networks = st.one_of(
     st.builds(recipe.ResNet32),
     st.builds(recipe.ResNet9, width=st.integers(1, 64)),
     st.builds(recipe.Airbench, width=st.integers(1, 64), depth=st.sampled_from([2, 3])),
+    st.builds(recipe.Airbench, width=st.integers(1, 32).map(lambda n: 2 * n), mirrored=st.just(True)),
     st.builds(recipe.Timm, name=st.text(), pretrained=st.booleans()),
 )
 texts = st.one_of(
@@ -582,6 +583,11 @@ def test_another_optimiser_starts_from_its_defaults() -> None:
 
 def test_a_choice_of_numbers_is_named_as_one_of_words_is() -> None:
     assert mistake("network.kind=airbench", "network.depth=4") == "network.depth is 4; allowed: 2 or 3"
+
+
+def test_a_mirrored_network_has_two_copies_of_as_many_channels() -> None:
+    said = mistake("network.kind=airbench", "network.mirrored=true", "network.width=95")
+    assert said == "network: width is 95 and mirrored is true; allowed then: an even width"
 
 
 def test_stages_of_image_sizes_follow_each_other() -> None:

@@ -33,8 +33,8 @@ def classifier(
             backbone = networks.ResNet32()
         case recipe.ResNet9(width=width):
             backbone = networks.ResNet9(width)
-        case recipe.Airbench(width=width, depth=depth):
-            backbone = networks.Airbench(width, depth=depth)
+        case recipe.Airbench(width=width, depth=depth, mirrored=mirrored):
+            backbone = networks.Airbench(width, depth=depth, mirrored=mirrored)
         case recipe.Timm(name=name, pretrained=pretrained, weights=weights):
             file = Path(weights) if weights is not None and fetch else None
             backbone = networks.TimmBackbone(name, pretrained=pretrained and fetch, weights=file)

@@ -3,6 +3,7 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from longtail import strips, winograd
 
@@ -31,13 +32,18 @@ class Conv3x3(nn.Conv2d):
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__(channels_in, channels_out, 3, padding=1, bias=False)
 
+    def kernel(self) -> Float[Tensor, "c2 c 3 3"]:
+        """What images are convolved with."""
+        return self.weight
+
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h w"]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        kernel = self.kernel()
         if self.training and x.device.type == "cpu":
-            channels, (height, width) = (self.in_channels, self.out_channels), x.shape[2:]
+            (outputs, inputs), (height, width) = kernel.shape[:2], x.shape[2:]
             mixed = torch.is_autocast_enabled("cpu")
-            if WINOGRAD and not mixed and winograd.pays(*channels, height, width):
-                return winograd.convolve(x, self.weight)
+            if WINOGRAD and not mixed and winograd.pays(inputs, outputs, height, width):
+                return winograd.convolve(x, kernel)
             bfloat16 = mixed and torch.get_autocast_dtype("cpu") == torch.bfloat16
-            if STRIPS and bfloat16 and strips.pays(*channels, width):
-                return strips.convolve(x.bfloat16(), self.weight.bfloat16())
-        return super().forward(x)
+            if STRIPS and bfloat16 and strips.pays(inputs, outputs, width):
+                return strips.convolve(x.bfloat16(), kernel.bfloat16())
+        return F.conv2d(x, kernel, padding=1)

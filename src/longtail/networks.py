@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from longtail.convolution import Conv3x3
+from longtail.mirrored import Lifting, MirroredConv3x3, MirroredNorm, mean_of_copies
 
 Images = Float[Tensor, "batch 3 height width"]
+_STEM = 24  # channels of airbench's first layer
 
 
 class Backbone(nn.Module):
@@ -25,20 +27,30 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
 
-def conv(channels_in: int, channels_out: int, *, stride: int = 1) -> nn.Conv2d:
+def conv(channels_in: int, channels_out: int, *, stride: int = 1, mirrored: bool = False) -> nn.Conv2d:
     """A 3 x 3 convolution that keeps the size (at stride 1), without bias: a normalisation follows it."""
+    if mirrored:
+        assert stride == 1
+        return MirroredConv3x3(channels_in, channels_out)
     if stride == 1:
         return Conv3x3(channels_in, channels_out)
     return nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)
 
 
+def norm(channels: int, *, mirrored: bool) -> nn.Module:
+    """Batch normalisation."""
+    return MirroredNorm(channels) if mirrored else nn.BatchNorm2d(channels)
+
+
 class _BasicBlock(nn.Module):
     """Two convolutions beside a shortcut without parameters (option A of He et al. 2016)."""
 
-    def __init__(self, channels_in: int, channels_out: int, *, stride: int) -> None:
+    def __init__(self, channels_in: int, channels_out: int, *, stride: int, mirrored: bool = False) -> None:
         super().__init__()
-        self.conv1, self.norm1 = conv(channels_in, channels_out, stride=stride), nn.BatchNorm2d(channels_out)
-        self.conv2, self.norm2 = conv(channels_out, channels_out), nn.BatchNorm2d(channels_out)
+        self.conv1 = conv(channels_in, channels_out, stride=stride, mirrored=mirrored)
+        self.norm1 = norm(channels_out, mirrored=mirrored)
+        self.conv2 = conv(channels_out, channels_out, mirrored=mirrored)
+        self.norm2 = norm(channels_out, mirrored=mirrored)
         self.stride, self.padding = stride, (channels_out - channels_in) // 2
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h2 w2"]:
@@ -124,48 +136,62 @@ class ResNet9(Backbone):
 
 
 class _Stage(nn.Sequential):
-    def __init__(self, channels_in: int, channels_out: int, depth: Literal[2, 3]) -> None:
-        first = [
-            conv(channels_in, channels_out),
+    def __init__(self, channels_in: int, channels_out: int, *, depth: Literal[2, 3], mirrored: bool) -> None:
+        layers = [
+            conv(channels_in, channels_out, mirrored=mirrored),
             nn.MaxPool2d(2),  # before the normalisation, which then has a quarter of the work
-            nn.BatchNorm2d(channels_out),
+            norm(channels_out, mirrored=mirrored),
             nn.ReLU(),
         ]
         if depth == 2:
-            super().__init__(*first, conv(channels_out, channels_out), nn.BatchNorm2d(channels_out), nn.ReLU())
+            layers += [
+                conv(channels_out, channels_out, mirrored=mirrored),
+                norm(channels_out, mirrored=mirrored),
+                nn.ReLU(),
+            ]
         else:
-            super().__init__(*first, _BasicBlock(channels_out, channels_out, stride=1))
+            layers.append(_BasicBlock(channels_out, channels_out, stride=1, mirrored=mirrored))
+        super().__init__(*layers)
 
 
 class Airbench(Backbone):
     """Three stages of two or three convolutions, which pool before they normalise, after one of 2 x 2.
 
     At the default width and depth 1.2 million parameters and 81 million multiply-adds at 32 x 32 pixels; with three
-    convolutions a stage 1.9 million and 109 million. Images need at least 8 x 8 pixels.
+    convolutions a stage 1.9 million and 109 million. If mirrored it has half of the parameters and the same
+    multiply-adds. Images need at least 8 x 8 pixels; sides that are multiples of 8 are pooled without loss, and only
+    then is a mirrored network's answer to a mirrored image exactly the same.
 
     Args:
-        width: channels of the first stage, at least 1; the other two have 2 and 4 times as many.
+        width: channels of the first stage, at least 1, even if mirrored; the other two have 2 and 4 times as many.
         depth: convolutions a stage, 2 or 3; with 3 there is a shortcut around the last two.
+        mirrored: give an image and its mirror image the same features, by layers that are equivariant to reflection;
+            for classes of which a mirror image, left to right, is as good an example, so not for letters and digits.
     Source: the networks of Keller Jordan's airbench, arXiv:2404.00498, sections 3.1 (depth 2) and 4 (depth 3). Here all
         of it is learned, the first layer and the scales of the normalisations too, with ReLU for GELU, Kaiming's
-        initialisation, other widths, zeros above and on the left of the image and logits as they are.
+        initialisation, other widths, zeros above and on the left of the image and logits as they are. Mirrored: see
+        `longtail.mirrored`.
 
-    >>> Airbench()(torch.zeros(2, 3, 32, 32)).shape
-    torch.Size([2, 256])
+    >>> Airbench()(torch.zeros(2, 3, 32, 32)).shape, Airbench(mirrored=True)(torch.zeros(2, 3, 32, 32)).shape
+    (torch.Size([2, 256]), torch.Size([2, 128]))
     """
 
-    def __init__(self, width: int = 64, *, depth: Literal[2, 3] = 2) -> None:
+    def __init__(self, width: int = 64, *, depth: Literal[2, 3] = 2, mirrored: bool = False) -> None:
         super().__init__()
-        self.dim = 4 * width
-        self.stem = nn.Conv2d(3, 24, 2)
-        widths = (24, width, 2 * width, 4 * width)
-        self.stages = nn.Sequential(*(_Stage(a, b, depth) for a, b in pairwise(widths)))
+        self.mirrored = mirrored
+        self.dim = 2 * width if mirrored else 4 * width
+        self.stem = Lifting(3, _STEM) if mirrored else nn.Conv2d(3, _STEM, 2)
+        widths = (_STEM, width, 2 * width, 4 * width)
+        self.stages = nn.Sequential(*(_Stage(a, b, depth=depth, mirrored=mirrored) for a, b in pairwise(widths)))
         initialise(self)
 
     def forward(self, images: Images) -> Float[Tensor, "batch dim"]:
-        # Zeros above and left only, which keeps the size: pooling would drop what becomes of a row more, and rows of
-        # 33 pixels cost more than their part where a processor takes 16 or 32 at once.
-        return self.stages(F.relu(self.stem(F.pad(images, (1, 0, 1, 0))))).amax((2, 3))
+        if not self.mirrored:
+            # Zeros above and left only, which keeps the size: pooling would drop what becomes of a row more, and rows
+            # of 33 pixels cost more than their part where a processor takes 16 or 32 at once.
+            images = F.pad(images, (1, 0, 1, 0))
+        features = self.stages(F.relu(self.stem(images))).amax((2, 3))
+        return mean_of_copies(features) if self.mirrored else features
 
 
 class TimmBackbone(Backbone):

@@ -26,6 +26,16 @@ class Airbench(Settings):
     kind: Literal["airbench"] = Field(default="airbench", description="which backbone")
     width: AtLeastOne = Field(default=64, description="channels of the first stage")
     depth: Literal[2, 3] = Field(default=2, description="convolutions a stage; 3: with a shortcut around the last two")
+    mirrored: bool = Field(
+        default=False,
+        description="same answer for an image and its mirror image, by half of the weights; not for letters or digits",
+    )
+
+    @model_validator(mode="after")
+    def _two_copies(self) -> "Airbench":
+        if self.mirrored and self.width % 2:
+            raise ValueError(f"width is {self.width} and mirrored is true; allowed then: an even width")
+        return self
 
 
 class Timm(Settings):
