@@ -142,6 +142,18 @@ def test_data_and_training_are_told(tmp_path):
     assert "| machine | x86\\_64, 1 core, 1 process |" in training
 
 
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("cifar10-lt-100/ce", "| network | `resnet32` |"),
+        ("cifar10-lt-100/fast", "| network | `airbench`, mirrored: it cannot tell an image from its mirror image |"),
+    ],
+)
+def test_a_network_that_is_mirrored_is_called_so(tmp_path, name, row):
+    run, _ = run_of(tmp_path / "run", name, [2] * 10, train=[9] * 10, recognised=[1] * 10)
+    assert row in section(card.render(run), "Training")
+
+
 def test_a_temperature_is_told(tmp_path):
     run, summary = run_of(
         tmp_path / "run", "cifar10-lt-100/ce", [4] * 10, train=[50] * 10, recognised=[2] * 10, temperature=2.5

@@ -33,7 +33,7 @@ def test_shared_batch_normalisation_is_that_of_the_whole_batch():
     np.testing.assert_allclose(sum(part["weight.grad"] for part in pair), alone["weight.grad"], rtol=1e-9)
 
 
-@pytest.mark.parametrize("gradients", [twins.sc_gradients, twins.psc_gradients])
+@pytest.mark.parametrize("gradients", [twins.sc_gradients, twins.psc_gradients, twins.mirrored_gradients])
 def test_the_gradient_of_a_step_is_that_of_one_process(gradients):
     alone, pair = gradients(None), twins.together(gradients)
     assert alone.keys() == pair[0].keys()

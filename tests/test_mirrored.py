@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from longtail import convolution, strips
+from longtail import convolution, strips, winograd
 from longtail.mirrored import Lifting, MirroredConv3x3, MirroredNorm, mean_of_copies
 
 
@@ -90,18 +90,20 @@ def test_normalising_copies_nothing_where_the_channels_are_last():
     assert seen == [x.data_ptr(), got.data_ptr()]
 
 
-def test_strips_get_the_weights_of_both_copies(monkeypatch):
+@pytest.mark.parametrize(("way", "mixed", "error"), [(strips, True, 0.03), (winograd, False, 1e-4)])
+def test_fast_convolutions_get_the_weights_of_both_copies(monkeypatch, way, mixed, error):
     shapes = []
-    monkeypatch.setattr(convolution, "STRIPS", True)
-    convolve = strips.convolve
-    monkeypatch.setattr(strips, "convolve", lambda x, kernel: shapes.append(kernel.shape) or convolve(x, kernel))
-    layer, x = MirroredConv3x3(64, 64), torch.randn(2, 64, 4, 4)
-    with torch.autocast("cpu", torch.bfloat16):
+    monkeypatch.setattr(convolution, "STRIPS", mixed)
+    monkeypatch.setattr(convolution, "WINOGRAD", not mixed)
+    convolve = way.convolve
+    monkeypatch.setattr(way, "convolve", lambda x, kernel: shapes.append(kernel.shape) or convolve(x, kernel))
+    layer, x = MirroredConv3x3(96, 96), torch.randn(2, 96, 4, 4)
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
         got = layer(x)
-    assert shapes == [(64, 64, 3, 3)]
-    torch.testing.assert_close(got.float(), layer.eval()(x), atol=0.03, rtol=0.02)
+    assert shapes == [(96, 96, 3, 3)]
+    torch.testing.assert_close(got.float(), layer.eval()(x), atol=error, rtol=error)
     got.float().square().sum().backward()
-    assert layer.weight.grad.shape == (32, 64, 3, 3)
+    assert layer.weight.grad.shape == (48, 96, 3, 3)
 
 
 def test_the_mean_of_copies():

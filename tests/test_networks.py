@@ -220,14 +220,14 @@ def test_airbench_widths(width):
 
 @pytest.mark.parametrize("depth", [2, 3])
 @pytest.mark.parametrize("train", [False, True])
-@pytest.mark.parametrize("size", [(32, 32), (16, 16), (40, 24)])
+@pytest.mark.parametrize("size", [(32, 32), (37, 24), (24, 37)])
 def test_a_mirrored_airbench_says_the_same_of_an_image_and_its_mirror_image(depth, train, size):
     images = torch.randn(4, 3, *size)
     for mirrored in (True, False):
         network = lived_in(Airbench(8, depth=depth, mirrored=mirrored)).train(train)
         features = network(images)
         same = torch.allclose(network(images.flip(3)), features, rtol=1e-4, atol=1e-4 * features.abs().max().item())
-        assert same == mirrored
+        assert same == (mirrored and size[1] % 8 == 0)
 
 
 def test_a_mirrored_airbench_has_half_of_the_weights_and_as_much_work():

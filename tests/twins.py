@@ -91,10 +91,15 @@ def psc_gradients(rank: int | None) -> dict[str, torch.Tensor]:
     return _gradients("hybrid-psc", rank)
 
 
-def _gradients(name: str, rank: int | None) -> dict[str, torch.Tensor]:
+def mirrored_gradients(rank: int | None) -> dict[str, torch.Tensor]:
+    return _gradients("hybrid-psc", rank, "network.kind=airbench", "network.mirrored=true")
+
+
+def _gradients(name: str, rank: int | None, *settings: str) -> dict[str, torch.Tensor]:
     """The gradient of one step of a hybrid network, in double precision."""
     torch.manual_seed(0)
-    method = build.method(recipe.load(f"digits-lt/{name}", ["network.width=4"]), np.ones(10, np.int64)).double()
+    one = recipe.load(f"digits-lt/{name}", [*settings, "network.width=4"])
+    method = build.method(one, np.ones(10, np.int64)).double()
     generator = torch.Generator().manual_seed(1)
 
     def batch(views: int) -> Batch:

@@ -224,6 +224,11 @@ def _data(settings: Recipe, summary: Summary, split: dict[str, Any]) -> list[str
     return lines + [f"{plain(note)}." for note in split["notes"]]
 
 
+def _mirrored(network: recipe.Network) -> str:
+    mirrored = isinstance(network, recipe.Airbench) and network.mirrored
+    return ", mirrored: it cannot tell an image from its mirror image" if mirrored else ""
+
+
 def _training(run: RunDir, settings: Recipe, environment: dict[str, Any]) -> list[tuple[str, str]]:
     network, versions = settings.network, environment["libraries"]
     seconds = [record["seconds"] for record in run.read_log() if "seconds" in record]
@@ -231,7 +236,7 @@ def _training(run: RunDir, settings: Recipe, environment: dict[str, Any]) -> lis
     resumed = len(environment["resumed"])
     return [
         ("method", f"`{settings.method.kind}`"),
-        ("network", f"`{recipe.network_name(network)}`"),
+        ("network", f"`{recipe.network_name(network)}`{_mirrored(network)}"),
         ("epochs, batch", f"{settings.epochs:,}, {settings.batch_size:,}"),
         ("seed", str(settings.seed)),
         ("precision", environment.get("precision", settings.precision)),

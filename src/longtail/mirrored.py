@@ -1,11 +1,11 @@
-"""Layers for networks that give an image and its mirror image the same answer.
+"""Layers that are equivariant to reflection: a network of them gives an image and its mirror image the same answer.
 
-Between them the channels are two copies of one set, one after the other: of the mirror image the first copy is what the
-second is of the image, mirrored, and the other way round. Weights are learned for one copy and mirrored for the other,
-so a layer has the work of one without copies and half of its weights.
+Between such layers the channels are two copies of one set, one after the other. Mirroring the image mirrors both copies
+and swaps them. Weights are learned for one copy and mirrored for the other, so a convolution of copies has the work of
+an ordinary one and half of its weights.
 
-Source: the group convolutions of Cohen & Welling 2016, arXiv:1602.07576, for the group of a reflection and the
-    identity: "lifting", from images to copies, and convolutions of copies.
+Source: group equivariant convolutions, Cohen & Welling 2016, arXiv:1602.07576, for the group of the identity and a
+    reflection left to right.
 """
 
 import torch
@@ -18,6 +18,8 @@ from longtail.convolution import Conv3x3
 
 class Lifting(nn.Conv2d):
     """A convolution of 2 x 2 from images to two copies, which keeps the size: zeros above, left and right of the image.
+
+    It is done as one of 2 x 3, with zeros on one side for each copy. `out_channels` is of one copy.
 
     Args:
         channels_in: of the images, at least 1.
@@ -39,6 +41,8 @@ class Lifting(nn.Conv2d):
 
 class MirroredConv3x3(Conv3x3):
     """A convolution of 3 x 3 from copies to copies, with stride 1, a border of one zero and no bias.
+
+    `out_channels` is of one copy, as is what is learned; `kernel` has both.
 
     Args:
         channels_in: of both copies together, even.
@@ -78,7 +82,10 @@ class MirroredNorm(nn.Module):
 
 
 def mean_of_copies(features: Float[Tensor, "batch dim2"]) -> Float[Tensor, "batch dim"]:
-    """What is the same for an image and its mirror image.
+    """What is the same for an image and its mirror image, up to rounding (group pooling).
+
+    Args:
+        features: of two copies.
 
     >>> mean_of_copies(torch.tensor([[1.0, 2.0, 3.0, 6.0]]))
     tensor([[2., 4.]])

@@ -47,6 +47,7 @@ class _BasicBlock(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, *, stride: int, mirrored: bool = False) -> None:
         super().__init__()
+        assert channels_in == channels_out or not mirrored, "zeros would come between the copies"
         self.conv1 = conv(channels_in, channels_out, stride=stride, mirrored=mirrored)
         self.norm1 = norm(channels_out, mirrored=mirrored)
         self.conv2 = conv(channels_out, channels_out, mirrored=mirrored)
@@ -159,14 +160,14 @@ class Airbench(Backbone):
 
     At the default width and depth 1.2 million parameters and 81 million multiply-adds at 32 x 32 pixels; with three
     convolutions a stage 1.9 million and 109 million. If mirrored it has half of the parameters and the same
-    multiply-adds. Images need at least 8 x 8 pixels; sides that are multiples of 8 are pooled without loss, and only
-    then is a mirrored network's answer to a mirrored image exactly the same.
+    multiply-adds. Images need at least 8 x 8 pixels. A mirrored network's features of an image and its mirror image are
+    the same, up to rounding, if the width is a multiple of 8: of other widths, pooling drops columns on the right.
 
     Args:
-        width: channels of the first stage, at least 1, even if mirrored; the other two have 2 and 4 times as many.
+        width: channels of the first stage, at least 1, an even number if mirrored; the others have 2 and 4 times that.
         depth: convolutions a stage, 2 or 3; with 3 there is a shortcut around the last two.
-        mirrored: give an image and its mirror image the same features, by layers that are equivariant to reflection;
-            for classes of which a mirror image, left to right, is as good an example, so not for letters and digits.
+        mirrored: give an image and its mirror image the same features, by layers that are equivariant to reflection. It
+            is for classes of which a mirror image, left to right, is as good an example, so not for letters and digits.
     Source: the networks of Keller Jordan's airbench, arXiv:2404.00498, sections 3.1 (depth 2) and 4 (depth 3). Here all
         of it is learned, the first layer and the scales of the normalisations too, with ReLU for GELU, Kaiming's
         initialisation, other widths, zeros above and on the left of the image and logits as they are. Mirrored: see

@@ -28,7 +28,7 @@ class Airbench(Settings):
     depth: Literal[2, 3] = Field(default=2, description="convolutions a stage; 3: with a shortcut around the last two")
     mirrored: bool = Field(
         default=False,
-        description="same answer for an image and its mirror image, by half of the weights; not for letters or digits",
+        description="equivariant to reflection: same answer for an image and its mirror image; not for letters, digits",
     )
 
     @model_validator(mode="after")
