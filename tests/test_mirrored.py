@@ -43,15 +43,14 @@ def test_convolving_mirrored_copies_mirrors_what_comes_out(height, width):
 @pytest.mark.parametrize("train", [False, True])
 def test_normalising_mirrored_copies_mirrors_what_comes_out(train, height, width):
     layer, x = MirroredNorm(4).double().train(train), torch.randn(2, 4, height, width, dtype=torch.float64)
-    layer.norm.running_mean.normal_()
-    layer.norm.weight.data.normal_()
+    for name in ("running_mean", "weight"):
+        layer.norm.state_dict()[name].normal_()
     torch.testing.assert_close(layer(mirror(x)), mirror(layer(x)))
 
 
 def test_lifting_by_hand():
     layer = Lifting(1, 2)
-    layer.weight.data = torch.tensor([[[[1.0, 10.0], [100.0, 1000.0]]]])
-    layer.bias.data.fill_(0.5)
+    layer.load_state_dict({"weight": torch.tensor([[[[1.0, 10.0], [100.0, 1000.0]]]]), "bias": torch.tensor([0.5])})
     first, second = layer(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]))[0]
     # A pixel, what is on its left, and the same of the row above; then with what is on its right.
     assert first.tolist() == [[1000.5, 2100.5], [3010.5, 4321.5]]
@@ -103,6 +102,7 @@ def test_fast_convolutions_get_the_weights_of_both_copies(monkeypatch, way, mixe
     assert shapes == [(96, 96, 3, 3)]
     torch.testing.assert_close(got.float(), layer.eval()(x), atol=error, rtol=error)
     got.float().square().sum().backward()
+    assert layer.weight.grad is not None
     assert layer.weight.grad.shape == (48, 96, 3, 3)
 
 
