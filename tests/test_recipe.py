@@ -163,7 +163,7 @@ def test_override_with_a_value_that_is_not_yaml(value: str) -> None:
         # settings that are not there
         ("epohcs=3", "unknown setting epohcs; did you mean epochs?"),
         ("method.temprature=1", "unknown setting method.temprature; did you mean method.temperature?"),
-        ("temperature=1", "unknown setting temperature; did you mean method.temperature?"),
+        ("temperature=1", "unknown setting temperature; did you mean method.psc.temperature or method.temperature?"),
         ("lr=0.1", "unknown setting lr; did you mean optimizer.lr?"),
         ("kind=ce", "unknown setting kind; did you mean network.kind, head.kind or method.kind?"),
         ("resolution=224", "unknown setting resolution (longtail recipes --schema lists all)"),
@@ -309,8 +309,8 @@ def test_every_setting_explains_a_value_it_cannot_take() -> None:
     nonsense = "{none: of, this: fits}"
     for kinds in KINDS:
         kinds = [*kinds, "augment.jitter={}", "published={top1: 0.5, source: x}"]
-        # Where pruning is null, it is a block that the method does not take.
-        for name in set(_leaves(recipe.load(PSC, kinds).model_dump(mode="json"))) - {"pruning"}:
+        # Where one of these is null, it is a block that the method does not take, or that is asked for in its own turn.
+        for name in set(_leaves(recipe.load(PSC, kinds).model_dump(mode="json"))) - {"pruning", "method.psc"}:
             said = mistake(*kinds, f"{name}={nonsense}")
             assert re.fullmatch(rf"{re.escape(name)} is .*; allowed: \S.*", said), name
 
@@ -320,6 +320,7 @@ KINDS = (
     ["method.kind=hybrid-sc", "method.alpha.kind=constant", "network.kind=resnet9", "head.kind=cosine"],
     ["method.kind=ce", "network.kind=resnet32", "schedule.kind=one-cycle", "pruning={}"],
     ["method.kind=logit-adjustment", "network.kind=airbench", "optimizer={kind: muon, lr: 0.1}", "pruning={}"],
+    ["method.kind=logit-adjustment", "method.psc={}", "schedule.kind=cosine"],
 )
 
 
@@ -444,7 +445,12 @@ alphas = st.one_of(
 projections = st.builds(recipe.Projection, hidden=st.none() | st.integers(1, 4096), dim=st.integers(1, 512))
 methods = st.one_of(
     st.builds(recipe.CrossEntropy, sampling=st.sampled_from(["instance", "balanced"]), smoothing=shares),
-    st.builds(recipe.LogitAdjustment, tau=positives, smoothing=shares),
+    st.builds(
+        recipe.LogitAdjustment,
+        tau=positives,
+        smoothing=shares,
+        psc=st.none() | st.builds(recipe.SameBatchPSC, weight=positives, alpha=alphas, projection=projections),
+    ),
     st.builds(recipe.HybridSC, temperature=positives, alpha=alphas, projection=projections),
     st.builds(
         recipe.HybridPSC,

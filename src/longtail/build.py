@@ -60,9 +60,21 @@ def method(settings: recipe.Recipe, train_counts: counts.Counts, *, fetch: bool 
     match settings.method:
         case recipe.CrossEntropy(sampling=sampling, smoothing=smoothing):
             return methods.CrossEntropy(network, sampling=sampling, smoothing=smoothing)
-        case recipe.LogitAdjustment(tau=tau, smoothing=smoothing):
+        case recipe.LogitAdjustment(tau=tau, smoothing=smoothing, psc=psc):
             shares = torch.from_numpy(counts.priors(train_counts)).float()
-            return methods.LogitAdjustment(network, prior=shares, tau=tau, smoothing=smoothing)
+            if psc is None:
+                return methods.LogitAdjustment(network, prior=shares, tau=tau, smoothing=smoothing)
+            return methods.LogitAdjustmentPSC(
+                network,
+                _projection(psc.projection, dim),
+                prior=shares,
+                tau=tau,
+                smoothing=smoothing,
+                dim=psc.projection.dim,
+                temperature=psc.temperature,
+                weight=psc.weight,
+                alpha=alpha(psc.alpha),
+            )
         case recipe.HybridSC(temperature=temperature, alpha=a, projection=p, chunk=chunk):
             return methods.HybridSC(network, _projection(p, dim), temperature=temperature, alpha=alpha(a), chunk=chunk)
         case recipe.HybridPSC(

@@ -106,6 +106,36 @@ def test_logit_adjustment_bears_a_class_without_training_images(smoothing):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in method.parameters())
 
 
+@pytest.mark.parametrize(("epoch", "alpha"), [(0, 1.0), (5, 0.75), (9, 0.19)])
+def test_psc_of_the_same_images_is_added_to_logit_adjustment(epoch, alpha):
+    method = make("logit-adjustment", "method.psc.weight=0.4", "method.psc.temperature=0.3", "method.tau=0.5")
+    assert method.streams == (Stream("instance", 1),) and method.prototypes.shape == (CLASSES, 128)
+    (batch,) = given = batches(method)
+    step = method(given, HALF._replace(epoch=epoch))
+    features = method.classifier.backbone(batch.images[0])
+    offset = 0.5 * torch.tensor(COUNTS / COUNTS.sum()).log().float()
+    cross_entropy = F.cross_entropy(method.classifier.head(features) + offset, batch.labels)
+    similarity = F.normalize(method.projection(features), dim=1) @ F.normalize(method.prototypes, dim=1).T / 0.3
+    own = F.one_hot(batch.labels, CLASSES).bool()
+    contrast = (similarity.masked_fill(own, -torch.inf).logsumexp(1) - similarity[own]).mean()
+    torch.testing.assert_close(step.loss, cross_entropy + 0.4 * alpha * contrast)
+    torch.testing.assert_close(step.terms["cross_entropy"], cross_entropy)
+    torch.testing.assert_close(step.terms["contrast"], contrast)
+    assert step.terms["alpha"].item() == pytest.approx(0.4 * alpha)
+    assert step.each is None and not any(term.requires_grad for term in step.terms.values())
+    method.eval()
+    assert torch.equal(method.predict(batch.images[0]), method.classifier(batch.images[0]))
+
+
+def test_without_weight_in_time_psc_is_silent_but_has_gradients():
+    method = make("logit-adjustment", "method.psc.alpha.kind=constant", "method.psc.alpha.value=0")
+    step = method(batches(method), HALF)
+    step.loss.backward()
+    torch.testing.assert_close(step.loss, step.terms["cross_entropy"])
+    for parameter in [method.prototypes, *method.projection.parameters()]:
+        assert parameter.grad is not None and not parameter.grad.any()
+
+
 def test_class_balanced_sampling_is_an_option_of_plain_training():
     assert make("ce").streams == (Stream("instance", 1),)
     assert make("ce", "method.sampling=balanced").streams == (Stream("balanced", 1),)

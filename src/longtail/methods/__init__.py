@@ -2,6 +2,7 @@
 
 from longtail.methods.base import Method, Step
 from longtail.methods.hybrid import HybridPSC, HybridSC
+from longtail.methods.joint import LogitAdjustmentPSC
 from longtail.methods.plain import CrossEntropy, LogitAdjustment
 
-__all__ = ["CrossEntropy", "HybridPSC", "HybridSC", "LogitAdjustment", "Method", "Step"]
+__all__ = ["CrossEntropy", "HybridPSC", "HybridSC", "LogitAdjustment", "LogitAdjustmentPSC", "Method", "Step"]

@@ -58,7 +58,15 @@ class LogitAdjustment(Method):
 
     def forward(self, batches: tuple[Batch, ...], clock: Clock) -> Step:  # noqa: ARG002  (this loss knows no time)
         (batch,) = batches
-        logits = self.classifier(batch.images.flatten(0, 1))
+        return self.step(self.classifier(batch.images.flatten(0, 1)), batch)
+
+    def step(self, logits: Float[Tensor, "batch classes"], batch: Batch) -> Step:
+        """What logits give.
+
+        Args:
+            logits: `(B, C)`, as they are predicted by.
+            batch: what they are of, one view.
+        """
         with full_precision(logits.device):
             adjusted = adjusted_logits(logits, self.prior, tau=self.tau)
             alike = adjusted_logits(torch.zeros_like(self.prior)[None], self.prior, tau=self.tau)[0].softmax(0)

@@ -113,10 +113,15 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _mixed_for_one_branch(self) -> "Recipe":
+        mixed = f"augment.cutmix is {self.augment.cutmix} and"
         if self.augment.cutmix and isinstance(self.method, (HybridSC, HybridPSC)):
             raise ValueError(
-                f"augment.cutmix is {self.augment.cutmix} and method.kind is {self.method.kind}, whose contrast "
-                "takes one label an image; set augment.cutmix to 0, or method.kind to ce or logit-adjustment"
+                f"{mixed} method.kind is {self.method.kind}, whose contrast takes one label an image; set "
+                "augment.cutmix to 0, or method.kind to ce or logit-adjustment"
+            )
+        if self.augment.cutmix and isinstance(self.method, LogitAdjustment) and self.method.psc is not None:
+            raise ValueError(
+                f"{mixed} method.psc takes one label an image; set augment.cutmix to 0, or method.psc to null"
             )
         return self
 
@@ -129,6 +134,8 @@ class Recipe(Settings):
             raise ValueError(f"{needs}; method.kind is {self.method.kind}; set it to ce or logit-adjustment")
         if isinstance(self.method, CrossEntropy) and self.method.sampling != "instance":
             raise ValueError(f"{needs}; method.sampling is {self.method.sampling}; set it to instance")
+        if isinstance(self.method, LogitAdjustment) and self.method.psc is not None:
+            raise ValueError(f"{needs}; method.psc adds one of the whole batch; set it to null")
         if self.augment.cutmix:
             raise ValueError(f"{needs}; augment.cutmix is {self.augment.cutmix} and mixes them; set it to 0")
         if not self.data.in_memory:
