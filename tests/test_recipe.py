@@ -163,7 +163,7 @@ def test_override_with_a_value_that_is_not_yaml(value: str) -> None:
         # settings that are not there
         ("epohcs=3", "unknown setting epohcs; did you mean epochs?"),
         ("method.temprature=1", "unknown setting method.temprature; did you mean method.temperature?"),
-        ("temperature=1", "unknown setting temperature; did you mean method.psc.temperature or method.temperature?"),
+        ("temperature=1", "unknown setting temperature; did you mean method.temperature or method.psc.temperature?"),
         ("lr=0.1", "unknown setting lr; did you mean optimizer.lr?"),
         ("kind=ce", "unknown setting kind; did you mean network.kind, head.kind or method.kind?"),
         ("resolution=224", "unknown setting resolution (longtail recipes --schema lists all)"),

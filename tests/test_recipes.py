@@ -248,8 +248,9 @@ def test_quick_recipes_are_one_recipe_and_take_equally_long(kind: str) -> None:
     rows = [recipe.load(name) for name in QUICK if split(name)[1] == kind]
     assert len(rows) == 6
     but = ("name", "epochs", "evaluate_every", "data.name", "data.imbalance")
-    # An hour has pruning on CIFAR-10 and CutMix, which excludes it, on CIFAR-100 (`benchmarks/fast_trials.md`).
-    but += ("augment.stages", "augment.trivial_augment", "augment.cutmix", "pruning")
+    # An hour has pruning and smoothing on CIFAR-10, and CutMix, which excludes pruning, on CIFAR-100
+    # (`benchmarks/fast_trials.md`).
+    but += ("augment.stages", "augment.trivial_augment", "augment.cutmix", "pruning", "method.smoothing")
     assert len({str(without(row, *but)) for row in rows}) == 1
     for name in ("cifar10", "cifar100"):
         same = {str((r.batch_size, r.optimizer, r.augment, r.pruning, r.method)) for r in rows if r.data.name == name}
@@ -262,7 +263,8 @@ def test_quick_recipes_are_one_recipe_and_take_equally_long(kind: str) -> None:
 def test_an_hour_is_a_stronger_augmentation_for_longer(data: str) -> None:
     fast, hour = (recipe.load(f"{data}/{kind}") for kind in ("fast", "best-hour"))
     but = ["name", "epochs", "evaluate_every", "augment.trivial_augment", "augment.stages", "augment.stage_scale"]
-    but += ["batch_size", "optimizer.lr", "pruning" if fast.data.name == "cifar10" else "augment.cutmix"]
+    but += ["batch_size", "optimizer.lr"]
+    but += ["pruning", "method.smoothing"] if fast.data.name == "cifar10" else ["augment.cutmix"]
     assert without(fast, *but) == without(hour, *but)
     # Four times as long, on a processor with AMX.
     assert hour.epochs == pytest.approx(10 * fast.epochs, rel=0.05)
@@ -279,6 +281,8 @@ def test_an_hour_has_larger_batches_and_cuts_small_images(data: str) -> None:
     assert all(later >= end for (later, _), (end, _) in zip(hour.augment.stages, fast.augment.stages, strict=True))
     assert bool(hour.pruning) == (hour.data.name == "cifar10") == (hour.augment.cutmix == 0)
     assert not fast.pruning and not fast.augment.cutmix
+    assert isinstance(hour.method, recipe.LogitAdjustment) and isinstance(fast.method, recipe.LogitAdjustment)
+    assert (hour.method.smoothing > 0) == (hour.data.name == "cifar10") and fast.method.smoothing == 0
 
 
 @pytest.mark.parametrize("name", QUICK)

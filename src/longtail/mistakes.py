@@ -94,7 +94,7 @@ def _unknown_setting(name: str, location: Location, schema: dict[str, Any], name
         owners = [each for each in _kinds(union, schema) if last in _schema_at([*union, each], schema)["properties"]]
         return f"setting {name} does not go with {block}.kind {kind}, only with {either(owners)}"
     others = [each for each in names if each != block]
-    same = [each for each in others if each.rpartition(".")[2] == last]
+    same = sorted((each for each in others if each.rpartition(".")[2] == last), key=lambda each: each.count("."))
     similar = same or difflib.get_close_matches(name, others, n=1, cutoff=0.7)
     if similar:
         return f"unknown setting {name}; did you mean {either(similar[:3])}?"

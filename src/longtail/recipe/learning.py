@@ -104,7 +104,7 @@ class Constant(Settings):
     """The same weight all the time."""
 
     kind: Literal["constant"] = Field(default="constant", description="which course the weight takes")
-    value: Fraction = Field(default=0.5, description="the weight of the feature branch")
+    value: Fraction = Field(default=0.5, description="the weight of the contrastive loss")
 
 
 class Switch(Settings):
@@ -118,7 +118,7 @@ Alpha = Annotated[Parabolic | Linear | Cosine | Constant | Switch, Field(discrim
 
 
 class Projection(Settings):
-    """The MLP of the feature branch."""
+    """The MLP between features and embeddings."""
 
     hidden: AtLeastOne | None = Field(default=None, description="width of the hidden layer; null: that of the features")
     dim: AtLeastOne = Field(default=128, description="length of the embeddings")

@@ -135,7 +135,7 @@ class Recipe(Settings):
         if isinstance(self.method, CrossEntropy) and self.method.sampling != "instance":
             raise ValueError(f"{needs}; method.sampling is {self.method.sampling}; set it to instance")
         if isinstance(self.method, LogitAdjustment) and self.method.psc is not None:
-            raise ValueError(f"{needs}; method.psc adds one of the whole batch; set it to null")
+            raise ValueError(f"{needs}; method.psc adds one that is not told of single images; set it to null")
         if self.augment.cutmix:
             raise ValueError(f"{needs}; augment.cutmix is {self.augment.cutmix} and mixes them; set it to 0")
         if not self.data.in_memory:

@@ -80,7 +80,7 @@ def panels(runs: Sequence[Run]) -> list[Panel]:
             )
         )
     for key, title, share in (
-        ("alpha", "Alpha, the weight of the feature branch", False),
+        ("alpha", "Alpha, the weight of the contrastive loss", False),
         ("lr", "Learning rate", False),
         ("anchors_without_positive", "Anchors without a positive", False),
     ):
