@@ -54,7 +54,7 @@ Line = tuple[str, str, list[float], list[float]]  # name, kind, epochs, values
 
 
 def panels(runs: Sequence[Run]) -> list[Panel]:
-    """Losses, weight of the feature branch, learning rate, and recall of the groups."""
+    """Losses, weight of the contrastive loss, learning rate, and recall of the groups."""
     several = len(runs) > 1
     drawn = []
     for key, title in (("top1", "Top-1"), *((group, f"Recall, {group}") for group in GROUPS)) if several else ():
