@@ -16,9 +16,8 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from longtail import mistakes
-from longtail.data.sources.words import printed
 from longtail.predict import Predicted
+from longtail.text import join_or, printable
 
 ENDINGS = (".csv", ".jsonl", ".parquet")
 
@@ -81,7 +80,7 @@ class Tally:
             if answer.error is None:
                 self.predicted += 1
             else:
-                self.first = self.first or f"{printed(answer.path)} {answer.error}"
+                self.first = self.first or f"{printable(answer.path)} {answer.error}"
                 self.failed += 1
             yield answer
 
@@ -143,7 +142,7 @@ def writer(out: Path | None, *, top: int, as_json: bool = False, read: Iterable[
         return
     ending = out.suffix.lower()
     if ending not in ENDINGS:
-        raise ValueError(f"out is {out}; allowed: a file that ends in {mistakes.either(ENDINGS)}")
+        raise ValueError(f"out is {out}; allowed: a file that ends in {join_or(ENDINGS)}")
     if as_json:
         raise ValueError(f"out is {out}, whose ending says how it is written; JSON is for standard output")
     if out.is_dir():

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from longtail import page, pictures
 from longtail.data.source import Source
-from longtail.data.sources.words import printed
+from longtail.text import printable
 
 if TYPE_CHECKING:
     from longtail.data.audit import Audit
@@ -30,7 +30,7 @@ def render(preview: "Preview", *, command: str) -> str:
         training = {"cost": preview.cost.in_words(), "reasons": preview.advice.reasons, "command": command}
     return page.render(
         "audit.html",
-        title=f"Audit of {printed(str(preview.path))}",
+        title=f"Audit of {printable(str(preview.path))}",
         subtitle=preview.understood[0],
         figures=_figures(audit),
         curve=_curve(audit),
@@ -58,7 +58,7 @@ def _figures(audit: "Audit") -> list[tuple[str, str]]:
 def _curve(audit: "Audit") -> dict[str, Any]:
     """The training images of each class, falling, in a square of 100 x 100 with a logarithmic height."""
     falling = sorted(zip(audit.parts["train"], audit.classes, strict=True), key=lambda pair: -pair[0])
-    counts, names = [images for images, _ in falling], [printed(name) for _, name in falling]
+    counts, names = [images for images, _ in falling], [printable(name) for _, name in falling]
     top = math.log10(max(10, counts[0]) * 1.2)
 
     def height(images: float) -> float:
@@ -86,7 +86,7 @@ def _curve(audit: "Audit") -> dict[str, Any]:
 def _table(audit: "Audit") -> dict[str, Any]:
     shares = {part: numbers for part, numbers in audit.parts.items() if any(numbers)}
     rows = [
-        [printed(name), f"{images:,}", *(f"{shares[part][c]:,}" for part in shares)]
+        [printable(name), f"{images:,}", *(f"{shares[part][c]:,}" for part in shares)]
         for c, (name, images) in enumerate(audit.classes.items())
     ]
     order = sorted(range(len(rows)), key=lambda c: -[*audit.classes.values()][c])

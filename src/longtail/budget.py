@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from longtail import durations, processes
+from longtail import processes
 from longtail.schedules import Clock
+from longtail.text import duration
 
 _FIRST = 3  # steps of which only the fastest counts
 _MEMORY = 4, 20  # the estimate of a step looks back on this part of the steps done, and at most on that of all
@@ -292,8 +293,8 @@ class Course:
 
     def _too_short(self, budget: float) -> str:
         return (
-            f"budget is {durations.words(budget)}, which is too short here: {durations.words(self.times.spent)} were "
-            f"gone after the first step, and evaluating takes {durations.words(self.times.evaluation)}; allowed: more "
+            f"budget is {duration(budget)}, which is too short here: {duration(self.times.spent)} were "
+            f"gone after the first step, and evaluating takes {duration(self.times.evaluation)}; allowed: more "
             "than their sum, and something to learn in"
         )
 
@@ -311,8 +312,8 @@ class Course:
             return
         epochs = self.pace.steps / self._steps_per_epoch
         self._say(
-            f"{'now ' if self._said else ''}about {epochs:,.1f} epochs in {durations.words(self.budget)}: "
+            f"{'now ' if self._said else ''}about {epochs:,.1f} epochs in {duration(self.budget)}: "
             f"{self.pace.steps:,} steps; a step takes {f'{step:.2g}' if step < 10 else f'{step:.0f}'} s, evaluating "
-            f"{durations.words(self.times.evaluation)}"
+            f"{duration(self.times.evaluation)}"
         )
         self._said = self.pace.steps

@@ -9,10 +9,10 @@ from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from longtail import recipe
-from longtail.data.sources.words import count, printed
 from longtail.metrics import ClassResult, Interval, Summary, wilson
 from longtail.recipe import Recipe
 from longtail.rundir import RunDir
+from longtail.text import printable, quantity
 
 _WORST = 10  # classes that are shown
 _NAMED = 20  # classes that are listed by their names
@@ -40,7 +40,7 @@ def render(run: RunDir) -> str:
     engine = Environment(  # noqa: S701  (Markdown, in which `plain` disarms names)
         loader=PackageLoader("longtail"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    engine.globals |= {"count": count, "percent": _percent, "between": _between, "plain": plain}
+    engine.globals |= {"count": quantity, "percent": _percent, "between": _between, "plain": plain}
     body = engine.get_template("card.md").render(
         title=_title(settings),
         recipe=settings,
@@ -63,7 +63,7 @@ def plain(text: str) -> str:
     >>> print(plain("a|b *c* <d>"))
     a\|b \*c\* \<d\>
     """
-    return "".join(f"\\{letter}" if letter in r"\`*_{}[]<>|#~&" else letter for letter in printed(text))
+    return "".join(f"\\{letter}" if letter in r"\`*_{}[]<>|#~&" else letter for letter in printable(text))
 
 
 def _title(settings: Recipe) -> str:
@@ -131,7 +131,7 @@ def _results(summary: Summary) -> list[tuple[str, str, str, str]]:
                 f"{group}-shot classes",
                 _percent(getattr(s, group)),
                 _between(s.intervals[group]),
-                f"{count(s.group_classes[group], 'class')}, {words}",
+                f"{quantity(s.group_classes[group], 'class')}, {words}",
             )
             for group, words in training.items()
         ),
@@ -170,7 +170,7 @@ def _limits(summary: Summary, split: str, model: dict[str, Any]) -> list[str]:
         limits.append(f"{_share(unseen, s)} no training image and cannot be recognised: {_listed(unseen)}.")
     missed = [each for each in s.per_class if each.recall == 0]
     if missed:
-        limits.append(f"Not one image was recognised of {count(len(missed), 'class')}: {_listed(missed)}.")
+        limits.append(f"Not one image was recognised of {quantity(len(missed), 'class')}: {_listed(missed)}.")
     if s.head_tail_gap is not None and s.head_tail_gap > 0:
         limits.append(
             f"Rare classes are recognised less well than frequent ones: {_percent(s.few)} of the images of a few-shot "
@@ -204,7 +204,7 @@ def _data(settings: Recipe, summary: Summary, split: dict[str, Any]) -> list[str
     ratio = max(present) / min(present)
     groups = ", ".join(f"{number:,} {group}" for group, number in summary.group_classes.items())
     lines = [
-        f"{plain(_dataset(settings))}: {count(sum(counts), 'training image')} in {count(len(counts), 'class')}.",
+        f"{plain(_dataset(settings))}: {quantity(sum(counts), 'training image')} in {quantity(len(counts), 'class')}.",
         f"The most frequent class has {max(counts):,}, the rarest {min(counts):,}"
         + (f": {ratio:,.0f} to 1." if min(counts) else f"; the rarest with any, {min(present):,}: {ratio:,.0f} to 1."),
         f"Classes by training images: {groups}.",
@@ -219,7 +219,7 @@ def _data(settings: Recipe, summary: Summary, split: dict[str, Any]) -> list[str
         lines.append(f"Held out of these images: {parts} (seed {data.seed}).")
     if split["unreadable"]:
         lines.append(
-            f"Left out, since they cannot be read: {count(len(split['unreadable']), 'image')}, in `quarantine.csv`."
+            f"Left out, since they cannot be read: {quantity(len(split['unreadable']), 'image')}, in `quarantine.csv`."
         )
     return lines + [f"{plain(note)}." for note in split["notes"]]
 
@@ -248,9 +248,10 @@ def _training(run: RunDir, settings: Recipe, environment: dict[str, Any]) -> lis
         ("time", str(timedelta(seconds=math.ceil(seconds[-1]))) if seconds else "not known"),
         (
             "machine",
-            f"{plain(place)}, {count(environment['cores'] or 1, 'core')}, {count(environment['devices'], 'process')}",
+            f"{plain(place)}, {quantity(environment['cores'] or 1, 'core')}, "
+            f"{quantity(environment['devices'], 'process')}",
         ),
-        ("started", environment["started"] + (f", resumed {count(resumed, 'time')}" if resumed else "")),
+        ("started", environment["started"] + (f", resumed {quantity(resumed, 'time')}" if resumed else "")),
         ("longtail", f"{environment['longtail']}, commit {environment['commit'] or 'not known'}"),
         ("libraries", ", ".join(f"{name} {version}" for name, version in versions.items())),
     ]
@@ -258,7 +259,7 @@ def _training(run: RunDir, settings: Recipe, environment: dict[str, Any]) -> lis
 
 def _share(some: list[ClassResult], summary: Summary) -> str:
     verb = "has" if len(some) == 1 else "have"
-    return f"{len(some):,} of {count(summary.classes, 'class')} {verb}"
+    return f"{len(some):,} of {quantity(summary.classes, 'class')} {verb}"
 
 
 def _listed(some: list[ClassResult]) -> str:

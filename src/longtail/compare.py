@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from longtail import build, comparison, mistakes, report, trainings
+from longtail import build, comparison, report, trainings
 from longtail.comparison import Comparison, Results
 from longtail.metrics import softmax
 from longtail.paired import Outcomes
 from longtail.recipe import Recipe
 from longtail.rundir import RunDir
+from longtail.text import yaml_value
 from longtail.trainings import Say, Training
 
 # How images are shown to a network may differ from recipe to recipe; which images there are may not.
@@ -68,7 +69,7 @@ def _check_comparable(planned: Sequence[Training]) -> None:
             if value != first[1][name]:
                 raise ValueError(
                     f"{first[0].name} and {settings.name} cannot be compared: {name} is "
-                    f"{mistakes.shown(first[1][name])} and {mistakes.shown(value)}; all recipes must have the same data"
+                    f"{yaml_value(first[1][name])} and {yaml_value(value)}; all recipes must have the same data"
                 )
 
 

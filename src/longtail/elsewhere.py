@@ -15,9 +15,9 @@ from longtail.data import sources
 from longtail.data.queries import Queries, Query
 from longtail.data.source import PARTS, Listing, Part
 from longtail.data.sources.forms import tell
-from longtail.data.sources.words import count, few, printed
 from longtail.metrics import Summary
 from longtail.rundir import RunDir
+from longtail.text import first_few, printable, quantity
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def evaluate(
         reasons |= {first + row: reason for row, reason in scored.reasons.items()}
         first += len(scored.names)
     known = np.setdiff1d(np.arange(len(chosen)), [*reasons])
-    lost = [f"{printed(source.ids[positions[row]])} {reason}" for row, reason in sorted(reasons.items())]
+    lost = [f"{printable(source.ids[positions[row]])} {reason}" for row, reason in sorted(reasons.items())]
     if not len(known):
         raise ValueError(f"no image of {data} can be measured; the first: {lost[0]}")
     summary = metrics.summarise(
@@ -95,7 +95,7 @@ def evaluate(
     notes = (f"{data} is read as {listing.form}", *listing.notes)
     if lost:
         more = f"; and {len(lost) - 3:,} more" if len(lost) > 3 else ""
-        notes = (*notes, f"left out {count(len(lost), 'image')}: {'; '.join(lost[:3])}{more}")
+        notes = (*notes, f"left out {quantity(len(lost), 'image')}: {'; '.join(lost[:3])}{more}")
     return Measured(summary, name, title, notes)
 
 
@@ -155,7 +155,7 @@ def _matched(
     unknown = [names[c] for c in np.unique(labels).tolist() if names[c] not in numbers]
     if unknown:
         raise ValueError(
-            f"{data} has {count(len(unknown), 'class')} that {run.path} does not know: {few(unknown)}; it knows "
-            f"{few(known)}"
+            f"{data} has {quantity(len(unknown), 'class')} that {run.path} does not know: {first_few(unknown)}; "
+            f"it knows {first_few(known)}"
         )
     return np.array([numbers.get(name, -1) for name in names])[labels]

@@ -11,8 +11,8 @@ from longtail import counts, recipe
 from longtail.data import crew, pack, sources, splits
 from longtail.data.crew import Progress
 from longtail.data.source import PARTS
-from longtail.data.sources import words
 from longtail.data.sources.columns import GROUPS
+from longtail.text import first_few, printable, quantity
 
 Say = Callable[[str], object]
 Positions = Int[np.ndarray, " images"]
@@ -99,8 +99,8 @@ def decode_again(
     lost = sorted(unreadable.keys() - known.keys())
     if lost:
         raise ValueError(
-            f"{words.count(len(lost), 'image')} could be read when the run was started and cannot be now: "
-            f"{words.printed(source.ids[lost[0]])} {unreadable[lost[0]]}"
+            f"{quantity(len(lost), 'image')} could be read when the run was started and cannot be now: "
+            f"{printable(source.ids[lost[0]])} {unreadable[lost[0]]}"
         )
     return packed
 
@@ -118,12 +118,12 @@ def check_losses(listing: sources.Listing, unreadable: Mapping[int, str], data: 
     if not unreadable:
         return ()
     source, lost = listing.source, np.array(sorted(unreadable), np.int64)
-    some = "; ".join(f"{words.printed(source.ids[int(i)])} {unreadable[i]}" for i in lost[:3].tolist())
+    some = "; ".join(f"{printable(source.ids[int(i)])} {unreadable[i]}" for i in lost[:3].tolist())
     some += f"; and {len(lost) - 3:,} more" if len(lost) > 3 else ""
     share = len(lost) / len(source.labels)
     if data.max_unreadable is not None and share > data.max_unreadable:
         raise ValueError(
-            f"{words.count(len(lost), 'image')} of {len(source.labels):,} cannot be read, more than "
+            f"{quantity(len(lost), 'image')} of {len(source.labels):,} cannot be read, more than "
             f"data.max_unreadable {data.max_unreadable:g} allows: {some}"
         )
     trains = np.ones(len(source.labels), bool) if listing.parts is None else listing.parts <= 0
@@ -132,14 +132,14 @@ def check_losses(listing: sources.Listing, unreadable: Mapping[int, str], data: 
     after = counts.count(source.labels[trains], len(source.class_names))
     vanished = np.flatnonzero((before > 0) & (after == 0)).tolist()
     if vanished:
-        names = words.few([source.class_names[c] for c in vanished])
+        names = first_few([source.class_names[c] for c in vanished])
         first = next(int(i) for i in lost if source.labels[i] == vanished[0])
         raise ValueError(
-            f"{words.count(len(vanished), 'class')} would vanish, since no training image can be read: {names} "
-            f"(the first: {words.printed(source.ids[first])} {unreadable[first]}); mend the images or take the class "
+            f"{quantity(len(vanished), 'class')} would vanish, since no training image can be read: {names} "
+            f"(the first: {printable(source.ids[first])} {unreadable[first]}); mend the images or take the class "
             "out of the data"
         )
-    return (f"left out {words.count(len(lost), 'image')} that cannot be read: {some}",)
+    return (f"left out {quantity(len(lost), 'image')} that cannot be read: {some}",)
 
 
 def merge_rare(
@@ -158,9 +158,9 @@ def merge_rare(
     rare = np.flatnonzero(each < (data.min_images or 0)).tolist()
     if not rare:
         return source, ()
-    some = words.few([f"{names[c]} ({each[c]:,})" for c in rare])
-    what = f"fewer than {words.count(data.min_images or 0, 'image')}: {some}"
-    said = f"{words.count(len(rare), 'class')} {'has' if len(rare) == 1 else 'have'} {what}"
+    some = first_few([f"{names[c]} ({each[c]:,})" for c in rare])
+    what = f"fewer than {quantity(data.min_images or 0, 'image')}: {some}"
+    said = f"{quantity(len(rare), 'class')} {'has' if len(rare) == 1 else 'have'} {what}"
     action, _, name = data.on_rare.partition(":")
     name = name.strip()
     if action == "error":
@@ -175,7 +175,7 @@ def merge_rare(
     table = np.array([number[other if other in number else name] for other in names])
     merged = replace(source, labels=table[source.labels], class_names=tuple(kept))
     images = int(np.count_nonzero(merged.labels[readable] == number[name]))
-    return merged, (f"{said}; merged into {name}, now with {words.count(images, 'image')} (data.on_rare)",)
+    return merged, (f"{said}; merged into {name}, now with {quantity(images, 'image')} (data.on_rare)",)
 
 
 def split(

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import longtail
-from longtail import words
+from longtail.text import percent, percentage_points
 
 
 def render(section: str, *, title: str, style: str | None = None, script: str | None = None, **content: Any) -> str:
@@ -30,7 +30,7 @@ def render(section: str, *, title: str, style: str | None = None, script: str | 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": words.percent, "points": words.points}
+    environment.filters |= {"percent": percent, "points": percentage_points}
     code = Markup(environment.get_template(script).render()) if script else None  # noqa: S704  (ours)
     return environment.get_template("page.html").render(
         section=section,

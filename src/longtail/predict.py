@@ -20,11 +20,11 @@ from longtail.data.crops import centre_crop, shrunk
 from longtail.data.decoding import UnreadableError, decode
 from longtail.data.queries import Queries, Query
 from longtail.data.source import Pixels
-from longtail.mistakes import one_line, shown
 from longtail.networks import ImageClassifier
 from longtail.priors import Prior
 from longtail.recipe.base import Colour
 from longtail.rundir import RunDir
+from longtail.text import one_line, yaml_value
 
 # That go through the network at once where images keep their sizes: some may be photographs.
 _PIXELS = 4_000_000
@@ -139,7 +139,7 @@ def _read(run: RunDir) -> _Written:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
-        what = "is missing" if first["type"] == "missing" else f"is {shown(first['input'])}: {first['msg']}"
+        what = "is missing" if first["type"] == "missing" else f"is {yaml_value(first['input'])}: {first['msg']}"
         raise ValueError(f"{run.model} is damaged: {f'{where} ' * bool(where)}{what}") from error
     for name, each in (("train_counts", written.train_counts), ("prior", written.prior)):
         if each is not None and len(each) != len(written.class_names):

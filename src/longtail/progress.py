@@ -10,9 +10,9 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from longtail import durations
 from longtail.metrics import Summary
 from longtail.schedules import Clock
+from longtail.text import clock_time
 
 SECONDS_BETWEEN_LINES = 30.0
 
@@ -64,7 +64,7 @@ class Display:
         now = time.monotonic()
         steps, seconds = clock.step + 1 - self._done, now - self._started
         left = (clock.steps - clock.step - 1) * heavier * seconds / steps if left is None else max(0.0, left)
-        self._pace = f"{images * steps / max(seconds, 1e-9):,.0f} images/s, {durations.clock(left)} left"
+        self._pace = f"{images * steps / max(seconds, 1e-9):,.0f} images/s, {clock_time(left)} left"
         self._loss = f"loss {loss:.3f}"
         self._bar.update(
             self._task,
@@ -124,7 +124,7 @@ def counting(
             nonlocal printed
             now = time.monotonic()
             rate = done / max(now - started, 1e-9)
-            left = f", {durations.clock((of - done) / max(rate, 1e-9))} left" if of is not None else ""
+            left = f", {clock_time((of - done) / max(rate, 1e-9))} left" if of is not None else ""
             bar.update(task, completed=done, total=of, pace=f"{rate:,.0f}/s{left}")
             if not where.is_terminal and now - printed > SECONDS_BETWEEN_LINES:
                 printed = now

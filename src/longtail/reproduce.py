@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from longtail import mistakes, recipe, trainings
+from longtail import recipe, trainings
 from longtail.recipe import Published, Recipe
 from longtail.rundir import RunDir
+from longtail.text import one_line, yaml_value
 from longtail.trainings import Say
 
 Verdict = Literal["reproduced", "above", "below", "not run"]
@@ -195,11 +196,11 @@ def _why_not(run: RunDir, shipped: Recipe) -> str | None:
     try:
         settings = recipe.load(str(run.recipe))
     except ValueError as error:
-        return mistakes.one_line(error)
+        return one_line(error)
     found = trainings.difference(settings, shipped, but=["seed"])
     if found:
         name, was, wanted = found
-        return f"{name} is {mistakes.shown(was)}, not {mistakes.shown(wanted)} as in the row"
+        return f"{name} is {yaml_value(was)}, not {yaml_value(wanted)} as in the row"
     if not trainings.is_finished(run):
         return "it has not finished"
     return None

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from longtail import counts, mistakes, priors
+from longtail import counts, priors
 from longtail.data.sources.records import clean
 from longtail.data.sources.tables import KINDS, read_table
-from longtail.data.sources.words import count, few, printed
 from longtail.predict import Model, Predicted
 from longtail.priors import Estimate, Prior
+from longtail.text import first_few, join_or, one_line, printable, quantity, yaml_value
 
 WORDS = ("train", "uniform", "estimate")
 
@@ -81,8 +81,8 @@ def _wanted(model: Model, prior: str, assumed: Prior) -> Prior:
     unseen = np.flatnonzero((wanted > 0) & (assumed == 0)).tolist()
     if unseen:
         raise ValueError(
-            f"{prior} gives a share to {few([model.class_names[c] for c in unseen])}, of which the model has seen no "
-            "image; give 0"
+            f"{prior} gives a share to {first_few([model.class_names[c] for c in unseen])}, of which the model has "
+            "seen no image; give 0"
         )
     return wanted
 
@@ -102,25 +102,25 @@ def read(file: Path, class_names: Sequence[str]) -> Prior:
         fault = "is a folder" if file.is_dir() else f"ends in {file.suffix!r}" if file.is_file() else "does not exist"
         raise ValueError(
             f"prior is {str(file)!r}, which {fault}; allowed: {', '.join(WORDS)}, or a file of classes and shares that "
-            f"ends in {mistakes.either(kinds)}"
+            f"ends in {join_or(kinds)}"
         )
     pairs = _from_json(file) if file.suffix.lower() == ".json" else _from_table(file)
     shares: dict[str, float] = {}
     for name, text in ((clean(name), text) for name, text in pairs):
         if name not in class_names:
             near = difflib.get_close_matches(name, class_names, n=1)
-            hint = f"; did you mean {printed(near[0])}?" if near else f"; it has {few(class_names)}"
-            raise ValueError(f"{file} names {printed(name)!r}, which is no class of the model{hint}")
+            hint = f"; did you mean {printable(near[0])}?" if near else f"; it has {first_few(class_names)}"
+            raise ValueError(f"{file} names {printable(name)!r}, which is no class of the model{hint}")
         if name in shares:
-            raise ValueError(f"{file} has class {printed(name)} twice; each must be there once")
+            raise ValueError(f"{file} has class {printable(name)} twice; each must be there once")
         share = _number(text)
         if share is None or not (math.isfinite(share) and share >= 0):
-            raise ValueError(f"{file}: the share of {printed(name)} is {text!r}; allowed: a number of at least 0")
+            raise ValueError(f"{file}: the share of {printable(name)} is {text!r}; allowed: a number of at least 0")
         shares[name] = share
     missing = [name for name in class_names if name not in shares]
     if missing:
         raise ValueError(
-            f"{file} lacks {count(len(missing), 'class')}: {few(missing)}; give 0 to one that does not occur"
+            f"{file} lacks {quantity(len(missing), 'class')}: {first_few(missing)}; give 0 to one that does not occur"
         )
     given = np.array([shares[name] for name in class_names])
     if not given.any():
@@ -139,11 +139,11 @@ def _from_json(file: Path) -> list[tuple[str, str]]:
     try:
         content = json.loads(file.read_bytes(), object_pairs_hook=_Pairs)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is not JSON: {mistakes.one_line(error)}") from error
+        raise ValueError(f"{file} is not JSON: {one_line(error)}") from error
     if not isinstance(content, _Pairs):
         example = '{"cat": 0.9, "dog": 0.1}'
         raise ValueError(f"{file} does not map classes to shares, as in {example}")
-    return [(name, value if isinstance(value, str) else mistakes.shown(value)) for name, value in content]
+    return [(name, value if isinstance(value, str) else yaml_value(value)) for name, value in content]
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -154,7 +154,7 @@ def _from_table(file: Path) -> list[tuple[str, str]]:
     table = read_table(file)
     if len(table.names) != 2:
         raise ValueError(
-            f"{file} has {count(len(table.names), 'column')}; needed are 2: the class, and its share or count"
+            f"{file} has {quantity(len(table.names), 'column')}; needed are 2: the class, and its share or count"
         )
     classes, shares = (table.column(name).to_pylist() for name in table.names)
     # The first line is no row if it names the columns.
@@ -180,14 +180,14 @@ def describe(model: Model, estimate: Estimate, *, images: int) -> tuple[str, ...
     assert model.assumed is not None
     assumed = model.assumed / model.assumed.sum()
     order = np.argsort(-np.abs(estimate.prior - assumed), kind="stable")[:5].tolist()
-    changed = [f"{printed(model.class_names[c])} {assumed[c]:.1%} -> {estimate.prior[c]:.1%}" for c in order]
-    lines = [f"class distribution estimated from {count(images, 'image')}; largest changes: {', '.join(changed)}"]
+    changed = [f"{printable(model.class_names[c])} {assumed[c]:.1%} -> {estimate.prior[c]:.1%}" for c in order]
+    lines = [f"class distribution estimated from {quantity(images, 'image')}; largest changes: {', '.join(changed)}"]
     absent = np.flatnonzero((estimate.prior * images < 0.5) & (assumed > 0)).tolist()
     if absent:
         verbs = ("seems", "is") if len(absent) == 1 else ("seem", "are")
         lines.append(
-            f"{count(len(absent), 'class')} {verbs[0]} not to occur, and {verbs[1]} hardly predicted any more: "
-            f"{few([model.class_names[c] for c in absent])}"
+            f"{quantity(len(absent), 'class')} {verbs[0]} not to occur, and {verbs[1]} hardly predicted any more: "
+            f"{first_few([model.class_names[c] for c in absent])}"
         )
     if estimate.gap > 1e-6:
         lines.append(

@@ -20,12 +20,10 @@ from longtail import (
     budget,
     build,
     card,
-    durations,
     evaluate,
     interruptions,
     machine,
     methods,
-    mistakes,
     owndata,
     processes,
     progress,
@@ -44,6 +42,7 @@ from longtail.recipe import Recipe
 from longtail.rundir import RunDir
 from longtail.schedules import Clock
 from longtail.tasks import Task
+from longtail.text import duration, one_line
 
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
 _FIXED = 0.15  # of the time of a step, whatever the size of its images (`benchmarks/fast_trials.md`, cost)
@@ -192,7 +191,7 @@ def _spared(run: RunDir, file: Path, console: Console, *, again: str) -> Iterato
     try:
         yield
     except Exception as error:  # noqa: BLE001  (libraries that draw maps and pictures raise what they like)
-        _say(console, f"{file} was not written: {mistakes.one_line(error)}; try longtail {again} {run.path}")
+        _say(console, f"{file} was not written: {one_line(error)}; try longtail {again} {run.path}")
 
 
 def _end_together(error: BaseException, fabric: Fabric, run: RunDir, console: Console) -> None:
@@ -383,7 +382,7 @@ def _account(run: RunDir, course: budget.Course, plan: batches.Plan, console: Co
     epochs = steps / plan.steps_per_epoch
     about = {"budget": course.budget, "spent": spent, "steps": steps, "epochs": epochs}
     run.write_json(run.environment, {**run.read_json(run.environment), "time": about})
-    took, given = durations.words(spent), durations.words(course.budget)
+    took, given = duration(spent), duration(course.budget)
     _say(console, f"{steps:,} steps, {epochs:,.1f} epochs, in {took} of {given}")
 
 
@@ -403,7 +402,7 @@ def _announcement(settings: Recipe, task: Task, learner: Learner, plan: batches.
         f"{task.counts.min():,} a class; {recipe.network_name(settings.network)}, "
         f"{millions(learner.classifier):.2f} M parameters; "
         f"{settings.epochs} epoch{'s' * (settings.epochs > 1)} of {plan.steps_per_epoch} steps"
-        + (f", fitted into {durations.words(settings.budget)}" if settings.budget else "")
+        + (f", fitted into {duration(settings.budget)}" if settings.budget else "")
         + (f"; going on after step {clock.step:,} of {clock.steps:,}" if clock.step else "")
     )
 

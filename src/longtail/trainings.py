@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from longtail import durations, interruptions, mistakes, recipe
+from longtail import interruptions, recipe
 from longtail.recipe import Recipe
 from longtail.rundir import RunDir
+from longtail.text import clock_time, yaml_value
 
 _PROGRAM = (sys.executable, "-m", "longtail.cli")
 # What a run remembers of its data, and what runs that are compared must have in common.
@@ -131,8 +132,8 @@ def check(trainings: Sequence[Training]) -> None:
             if found:
                 name, was, wanted = found
                 raise ValueError(
-                    f"{run.path} holds a run with other settings: {name} is {mistakes.shown(was)} there and "
-                    f"{mistakes.shown(wanted)} here; choose another --out"
+                    f"{run.path} holds a run with other settings: {name} is {yaml_value(was)} there and "
+                    f"{yaml_value(wanted)} here; choose another --out"
                 )
     check_data([RunDir(training.out) for training in trainings])
 
@@ -193,7 +194,7 @@ def run_all(
             )
             check_data([RunDir(each.out) for each in trainings])
             pace.took(training, _now() - began)
-            top1, spent = RunDir(training.out).read_summary().top1, durations.clock(_now() - began)
+            top1, spent = RunDir(training.out).read_summary().top1, clock_time(_now() - began)
             say(f"{place}: top-1 {top1:.2%} after {spent}{pace.left(rest[1:], _now())}")
 
 
@@ -220,7 +221,7 @@ class _Pace:
         means = {name: sum(each) / len(each) for name, each in self._seconds.items()}
         typical = sum(means.values()) / len(means)
         left = sum(means.get(training.recipe, typical) for training in rest) - (_now() - began)
-        return f"; about {durations.clock(max(left, 0))} left for all"
+        return f"; about {clock_time(max(left, 0))} left for all"
 
 
 def _run(training: Training, *, data_root: Path | None, device: str, show: Say) -> None:

@@ -18,17 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from longtail.data.batches import (
-    Batch,
-    Plan,
-    Sampling,
-    Stream,
-    decoded,
-    in_memory,
-    in_order,
-    order,
-    stack,
-)
+from longtail.data.batches import Batch, Plan, Sampling, Stream, decoded, in_memory, in_order, order, stack
 from longtail.data.sources import Source
 from standins import picture
 

@@ -10,8 +10,8 @@ from jaxtyping import Int
 from longtail.counts import Counts
 from longtail.data import alike
 from longtail.data.source import PARTS, Listing, Part
-from longtail.data.sources.words import count, printed
 from longtail.data.survey import Survey
+from longtail.text import printable, quantity
 
 Level = Literal["problem", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("problem", "warning", "note")
@@ -47,25 +47,25 @@ class Finding:
 def _in_words(item: Mapping[str, Any]) -> str:
     match item:
         case {"image": name, "reason": reason}:
-            return f"{printed(name)} {reason}"
+            return f"{printable(name)} {reason}"
         case {"image": name}:
-            return printed(name)
+            return printable(name)
         case {"images": [*images]}:
             return ", ".join(_place(image, images) for image in images)
         case {"group": kind, "first": first, "parts": parts}:
             shares = ", ".join(f"{part} {images:,}" for part, images in parts.items())
-            return f"{kind} of {printed(first)}: {shares}"
+            return f"{kind} of {printable(first)}: {shares}"
         case {"class": name, "images": images, "measured": measured}:
-            return f"{printed(name)}: {measured:,} of {count(images, 'image')}"
+            return f"{printable(name)}: {measured:,} of {quantity(images, 'image')}"
         case {"class": name, "images": images}:
-            return f"{printed(name)}: {count(images, 'image')}"
+            return f"{printable(name)}: {quantity(images, 'image')}"
     raise AssertionError(item)
 
 
 def _place(image: Mapping[str, Any], images: Sequence[Mapping[str, Any]]) -> str:
     """The name of one of several images, with what tells it from the others."""
     differs = [image[key] or "no part" for key in ("class", "part") if len({each[key] for each in images}) > 1]
-    return printed(image["image"]) + (f" ({', '.join(map(printed, differs))})" if differs else "")
+    return printable(image["image"]) + (f" ({', '.join(map(printable, differs))})" if differs else "")
 
 
 def _image(listing: Listing, position: int) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def unreadable(listing: Listing, seen: Survey, counts: Counts) -> Iterator[Findi
     yield Finding(
         "unreadable",
         "problem",
-        f"{count(len(seen.unreadable), 'image')} cannot be decoded",
+        f"{quantity(len(seen.unreadable), 'image')} cannot be decoded",
         "training leaves them out; mend or remove them",
         tuple({**_image(listing, i), "reason": reason} for i, reason in sorted(seen.unreadable.items())),
     )
@@ -95,7 +95,7 @@ def unreadable(listing: Listing, seen: Survey, counts: Counts) -> Iterator[Findi
         yield Finding(
             "lost class",
             "problem",
-            f"{count(len(lost), 'class')} without a readable image",
+            f"{quantity(len(lost), 'class')} without a readable image",
             "training stops before it would lose a class: mend the images, or remove the class",
             tuple({"class": listing.source.class_names[c], "images": 0} for c in lost),
         )
@@ -163,7 +163,7 @@ def alike_images(listing: Listing, seen: Survey, split: Int[np.ndarray, " images
 
 
 def _number(groups: Sequence[alike.Positions]) -> str:
-    return f"{sum(map(len, groups)):,} images in {count(len(groups), 'set')}"
+    return f"{sum(map(len, groups)):,} images in {quantity(len(groups), 'set')}"
 
 
 def _differ(seen: Survey, group: alike.Positions) -> bool:
@@ -195,7 +195,7 @@ def torn(listing: Listing) -> Iterator[Finding]:
             yield Finding(
                 "torn",
                 "problem",
-                f"{count(len(torn), name)} in more than one part of the given split",
+                f"{quantity(len(torn), name)} in more than one part of the given split",
                 "images of a group are alike, so results will be too good: split by group",
                 tuple(
                     {
@@ -223,7 +223,7 @@ def unmeasured(names: Sequence[str], counts: Counts, parts: Mapping[Part, Counts
         yield Finding(
             "untrained",
             "problem",
-            f"{count(len(untrained), 'class')} without a training image",
+            f"{quantity(len(untrained), 'class')} without a training image",
             "move images of them into the training part",
             tuple({"class": names[c], "images": int(counts[c])} for c in untrained.tolist()),
         )
@@ -233,7 +233,7 @@ def unmeasured(names: Sequence[str], counts: Counts, parts: Mapping[Part, Counts
         yield Finding(
             "unmeasured",
             "warning",
-            f"{count(len(none), 'class')} without a {measured} image",
+            f"{quantity(len(none), 'class')} without a {measured} image",
             "they are learnt, but nobody can say how well: get more images of them",
             tuple({"class": names[c], "images": int(counts[c])} for c in none.tolist()),
         )
@@ -241,7 +241,7 @@ def unmeasured(names: Sequence[str], counts: Counts, parts: Mapping[Part, Counts
         yield Finding(
             "scarce",
             "note",
-            f"{count(len(few), 'class')} with fewer than {_SCARCE} {measured} images",
+            f"{quantity(len(few), 'class')} with fewer than {_SCARCE} {measured} images",
             "their accuracies will be rough, as their intervals show",
             tuple({"class": names[c], "images": int(counts[c]), "measured": int(tested[c])} for c in few.tolist()),
         )
@@ -265,7 +265,7 @@ def odd(listing: Listing, seen: Survey) -> Iterator[Finding]:
         yield Finding(
             f"odd: {kind}",
             "note",
-            f"{count(len(positions), 'image')}: {kind}",
+            f"{quantity(len(positions), 'image')}: {kind}",
             "",
             tuple(_image(listing, position) for position in positions),
         )

@@ -11,7 +11,7 @@ from jaxtyping import Int
 from longtail.chance import SPLIT
 from longtail.counts import count
 from longtail.data.source import PARTS
-from longtail.data.sources import words
+from longtail.text import first_few, quantity
 
 _TRAIN, _VALIDATION, _TEST = range(len(PARTS))
 
@@ -112,9 +112,7 @@ def describe(split: Split, labels: Int[np.ndarray, " images"], class_names: Sequ
     ('parts: 2 training images, 1 test image', '1 class has no test image and cannot be measured: lynx')
     """
     sizes = {"training": split.train, "validation": split.validation, "test": split.test}
-    lines = [
-        f"parts: {', '.join(words.count(len(part), f'{name} image') for name, part in sizes.items() if len(part))}"
-    ]
+    lines = [f"parts: {', '.join(quantity(len(part), f'{name} image') for name, part in sizes.items() if len(part))}"]
     unlearnable = np.flatnonzero(count(labels[split.train], len(class_names)) == 0)
     for classes, lack, cannot in (
         (split.unmeasurable, f"no {split.measured} image", "measured"),
@@ -122,8 +120,8 @@ def describe(split: Split, labels: Int[np.ndarray, " images"], class_names: Sequ
     ):
         if len(classes):
             has = "has" if len(classes) == 1 else "have"
-            names = words.few([class_names[c] for c in classes.tolist()])
-            lines.append(f"{words.count(len(classes), 'class')} {has} {lack} and cannot be {cannot}: {names}")
+            names = first_few([class_names[c] for c in classes.tolist()])
+            lines.append(f"{quantity(len(classes), 'class')} {has} {lack} and cannot be {cannot}: {names}")
     return tuple(lines)
 
 

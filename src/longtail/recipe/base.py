@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
-from longtail import durations
+from longtail.text import parse_duration
 
 
 def _absolute(path: str) -> str:
@@ -14,7 +14,7 @@ def _absolute(path: str) -> str:
 
 
 def _seconds(given: object) -> object:
-    return durations.parse(given) if isinstance(given, str) else given
+    return parse_duration(given) if isinstance(given, str) else given
 
 
 Fraction = Annotated[float, Field(ge=0, le=1)]

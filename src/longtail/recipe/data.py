@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from longtail import mistakes
 from longtail.recipe.base import AtLeastOne, Colour, Fraction, Listed, Place, Positive, Settings, Share, Text
+from longtail.text import yaml_value
 
 Profile = Literal["exponential", "pareto", "step", "natural"]
 
@@ -95,7 +95,7 @@ class Data(Settings):
         for setting in _OWN if self.name != "own" else ():
             value = getattr(self, setting)
             if value != type(self).model_fields[setting].default:
-                raise ValueError(f"{setting} is {mistakes.shown(value)}, but name is {self.name}; only own data has it")
+                raise ValueError(f"{setting} is {yaml_value(value)}, but name is {self.name}; only own data has it")
         return self
 
     @model_validator(mode="after")

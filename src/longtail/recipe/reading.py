@@ -11,8 +11,9 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from longtail import mistakes
+from longtail.recipe import errors
 from longtail.recipe.training import Recipe
+from longtail.text import join_or, yaml_value
 
 
 class _Loader(yaml.SafeLoader):
@@ -84,15 +85,15 @@ def text_of(name: str) -> str:
     except UnicodeDecodeError as error:
         raise ValueError(f"recipe {name!r} is not text in UTF-8") from error
     except OSError as error:
-        raise ValueError(f"recipe {mistakes.shown(name)} cannot be read: {error.strerror}") from error
+        raise ValueError(f"recipe {yaml_value(name)} cannot be read: {error.strerror}") from error
 
 
 def _unknown_recipe(name: str) -> str:
     of_folder = [each for each in shipped() if name and each.startswith(f"{name.rstrip('/')}/")]
     similar = difflib.get_close_matches(name.removesuffix(".yaml"), shipped(), n=2, cutoff=0.5)
-    hint = f"; did you mean {mistakes.either(of_folder or similar)}?" if of_folder or similar else ""
+    hint = f"; did you mean {join_or(of_folder or similar)}?" if of_folder or similar else ""
     absent = "neither shipped, nor a file or folder"
-    return f"unknown recipe {mistakes.shown(name)}: {absent}{hint} (longtail recipes lists all)"
+    return f"unknown recipe {yaml_value(name)}: {absent}{hint} (longtail recipes lists all)"
 
 
 def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -129,7 +130,7 @@ def parse(raw: dict[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        raise ValueError(mistakes.explain(error, raw, schema=schema(), names=names())) from error
+        raise ValueError(errors.explain(error, raw, schema=schema(), names=names())) from error
 
 
 def _with_kinds(raw: dict[str, Any]) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from longtail import durations, mistakes, words
 from longtail.report.reading import Run
+from longtail.text import DASH, duration, quantity, split_title, yaml_value
 
 _UNREADABLE = 20  # images that are named
 
@@ -36,15 +36,15 @@ def protocol(run: Run) -> str:
     epochs = run.settings.epochs
     last = f"last epoch of {epochs:,}" if epochs > 1 else "one epoch"
     if run.settings.budget is not None:
-        last = f"end of a schedule of {words.count(epochs, 'epoch')}, cut to {durations.words(run.settings.budget)}"
+        last = f"end of a schedule of {quantity(epochs, 'epoch')}, cut to {duration(run.settings.budget)}"
     if run.settings.ema is not None:
         last += f", weights averaged over time ({run.settings.ema:g})"
-    measured = f"{words.split(run.record['split'])} split of {words.count(s.images, 'image')}"
+    measured = f"{split_title(run.record['split'])} split of {quantity(s.images, 'image')}"
     absent = s.classes - s.classes_measured
     unmeasured = f", {absent:,} of them without an image there" if absent else ""
     return (
         f"{last[0].upper()}{last[1:]}, one seed ({run.settings.seed}), {measured}. "
-        f"Trained on {words.count(sum(counts), 'image')} of {words.count(s.classes, 'class', 'classes')}{unmeasured}, "
+        f"Trained on {quantity(sum(counts), 'image')} of {quantity(s.classes, 'class', 'classes')}{unmeasured}, "
         f"{max(counts):,} to {min(counts):,} a class."
     )
 
@@ -72,19 +72,6 @@ def environment(runs: Sequence[Run]) -> Listing:
             }
         )
     return _listing(found)
-
-
-def duration(seconds: float) -> str:
-    """How long something took.
-
-    >>> duration(12.4), duration(754), duration(7300)
-    ('12 s', '12 min 34 s', '2 h 01 min')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 1:
-        return f"{rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:,} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
 def own_data(run: Run) -> OwnData | None:
@@ -121,12 +108,12 @@ def _shown(value: Any) -> str:
             return value
         case float():
             return f"{value:g}"
-    return mistakes.shown(value)
+    return yaml_value(value)
 
 
 def _listing(each: Sequence[Mapping[str, str]]) -> Listing:
     names = [*dict.fromkeys(name for one in each for name in one)]
-    rows = [(name, tuple(one.get(name, words.DASH) for one in each)) for name in names]
+    rows = [(name, tuple(one.get(name, DASH) for one in each)) for name in names]
     return Listing(
         [(name, values) for name, values in rows if len({*values}) > 1],
         [(name, values[0]) for name, values in rows if len({*values}) == 1],

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from longtail import words
 from longtail.report.axes import SPAN, Linear, Tick, line
 from longtail.report.reading import GROUPS, Run
+from longtail.text import MINUS
 
 _POINTS = 300  # of a line; more than a screen tells apart
 _NOT_TERMS = ("step", "epoch", "seconds", "lr", "alpha", "anchors_without_positive")
@@ -162,5 +162,5 @@ def _stops(lines: Sequence[Line], across: Linear, say: Callable[[float], str]) -
 
 def _figure(value: float) -> str:
     if value and abs(value) < 1e-3:
-        return f"{value:.1e}".replace("e-0", "e-").replace("-", words.MINUS)
-    return f"{value:,.3g}".replace("-", words.MINUS)
+        return f"{value:.1e}".replace("e-0", "e-").replace("-", MINUS)
+    return f"{value:,.3g}".replace("-", MINUS)

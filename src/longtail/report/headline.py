@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from longtail import words
 from longtail.metrics import Interval, Summary, wilson
 from longtail.report import comparison
 from longtail.report.comparison import Difference
 from longtail.report.reading import GROUPS, Run
+from longtail.text import DASH, percent, percent_interval, percentage_points, quantity
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ def rows(runs: Sequence[Run]) -> list[Row]:
 def _figures(first: Summary) -> list[tuple[str, str, str, Callable[[Run], Cell]]]:
     bounds = first.group_bounds
     meaning = {
-        "many": f"more than {words.count(bounds['many'], 'training image')}",
+        "many": f"more than {quantity(bounds['many'], 'training image')}",
         "medium": f"{bounds['few']:,} to {bounds['many']:,} training images",
-        "few": f"fewer than {words.count(bounds['few'], 'training image')}",
+        "few": f"fewer than {quantity(bounds['few'], 'training image')}",
     }
     return [
         ("Top-1", "top1", "share of all images that are recognised", _top1),
@@ -93,7 +93,7 @@ def _of_classes(summary: Summary) -> str:
 
 
 def _cell(value: float | None, interval: Interval | None = None, note: str = "") -> Cell:
-    return Cell(words.percent(value), words.between(interval), note, value, interval)
+    return Cell(percent(value), percent_interval(interval), note, value, interval)
 
 
 def _top1(run: Run) -> Cell:
@@ -101,7 +101,7 @@ def _top1(run: Run) -> Cell:
     cell = _cell(run.summary.top1, run.summary.intervals["top1"])
     if published is None:
         return cell
-    return replace(cell, note=f"published: {words.percent(published.top1)}", source=published.source)
+    return replace(cell, note=f"published: {percent(published.top1)}", source=published.source)
 
 
 def _top5(run: Run) -> Cell:
@@ -117,9 +117,7 @@ def _group(group: str) -> Callable[[Run], Cell]:
     def cell(run: Run) -> Cell:
         s = run.summary
         classes, measured = s.group_classes[group], s.group_measured[group]
-        note = (
-            words.count(classes, "class", "classes") if classes == measured else f"{measured:,} of {classes:,} classes"
-        )
+        note = quantity(classes, "class", "classes") if classes == measured else f"{measured:,} of {classes:,} classes"
         return _cell(getattr(s, group), s.intervals[group], note)
 
     return cell
@@ -127,21 +125,21 @@ def _group(group: str) -> Callable[[Run], Cell]:
 
 def _gap(run: Run) -> Cell:
     gap = run.summary.head_tail_gap
-    return Cell(words.DASH if gap is None else words.points(gap), "", "", gap, None)
+    return Cell(DASH if gap is None else percentage_points(gap), "", "", gap, None)
 
 
 def _worst(run: Run) -> Cell:
     s = run.summary
     result = s.worst(1)[0]
     same = sum(each.recall == s.worst_class_recall for each in s.per_class)
-    more = f", and {words.count(same - 1, 'other')}" if same > 1 else ""
+    more = f", and {quantity(same - 1, 'other')}" if same > 1 else ""
     note = f"{result.name}: {result.correct:,} of {result.test_count:,}{more}"
     return _cell(s.worst_class_recall, result.recall_interval, note)
 
 
 def _ece(run: Run) -> Cell:
     s = run.summary
-    note = "" if s.ece_calibrated is None else f"{words.percent(s.ece_calibrated)} after temperature scaling"
+    note = "" if s.ece_calibrated is None else f"{percent(s.ece_calibrated)} after temperature scaling"
     return _cell(s.ece, None, note)
 
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from longtail import pictures, words
+from longtail import pictures
 from longtail.exhibits import Pair
 from longtail.report.reading import GROUPS, Run
+from longtail.text import quantity
 
 _CELLS = 30  # classes, up to which the whole confusion matrix is drawn
 
@@ -67,9 +68,9 @@ def _confusion(run: Run, pair: Pair) -> Confusion:
     return Confusion(
         true.name,
         taken.name,
-        words.count(true.train_count, "training image"),
-        words.count(taken.train_count, "training image"),
-        f"{pair.images:,} of {words.count(pair.of, 'image')}",
+        quantity(true.train_count, "training image"),
+        quantity(taken.train_count, "training image"),
+        f"{pair.images:,} of {quantity(pair.of, 'image')}",
         tuple(look(run, row) for row in pair.rows),
         None if pair.example is None else look(run, pair.example),
     )

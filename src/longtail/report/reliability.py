@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from longtail import words
 from longtail.metrics import Summary, wilson
 from longtail.report.axes import SPAN, line
+from longtail.text import percent, percent_interval, quantity
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ def diagrams(summary: Summary, *, key: str) -> list[Diagram]:
             marks.append(f"M{x:.1f} {SPAN - each.accuracy * SPAN:.1f}h0")
             images.append(_bar(left, width, max(each.images / fullest * SPAN, 15)))
             said = (
-                f"{words.count(each.images, 'image')}",
-                f"confidence {words.percent(each.confidence)}",
-                f"right {words.percent(each.accuracy)} ({words.between((low, high))} %)",
+                f"{quantity(each.images, 'image')}",
+                f"confidence {percent(each.confidence)}",
+                f"right {percent(each.accuracy)} ({percent_interval((low, high))} %)",
             )
             stops.append((round(middle, 1), "\n".join(said)))
         name = "All images" if group == "all" else group.capitalize()
@@ -63,7 +63,7 @@ def diagrams(summary: Summary, *, key: str) -> list[Diagram]:
             Diagram(
                 key=f"{key}-{group}",
                 title=name,
-                gap=words.percent(gap),
+                gap=percent(gap),
                 bars="".join(bars),
                 whiskers="".join(whiskers),
                 marks="".join(marks),

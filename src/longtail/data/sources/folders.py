@@ -14,7 +14,7 @@ from longtail.data.source import PARTS
 from longtail.data.sources.columns import part_of
 from longtail.data.sources.images import file_names, of_files
 from longtail.data.sources.records import Records
-from longtail.data.sources.words import count, few
+from longtail.text import first_few, quantity
 
 ENDINGS = frozenset(
     {
@@ -182,8 +182,8 @@ def _is_split(root: Path, names: Sequence[str]) -> bool:
     classes = sorted(tops - {*parts})
     if parts and classes:
         raise ValueError(
-            f"{root} holds folders named like parts of a split ({few(parts)}) beside others ({few(classes)}); either "
-            f"all are classes or all are parts: rename {few(parts)}, or move {few(classes)} elsewhere"
+            f"{root} holds folders named like parts of a split ({first_few(parts)}) beside others "
+            f"({first_few(classes)}); either all are classes or all are parts: rename {first_few(parts)}, or move {first_few(classes)} elsewhere"
         )
     last = {name.rpartition("/")[2] for name in names if "/" in name}
     if not parts and last and all(map(part_of, last)) and all("/" in name for name in names if name):
@@ -194,7 +194,7 @@ def _is_split(root: Path, names: Sequence[str]) -> bool:
             f"split: put parts above classes, as in {inner}/{outer}, or rename {inner}"
         )
     if parts and not any("/" in name for name in names):
-        raise ValueError(f"{root} holds images in {few(parts)}, but no folders of classes in there")
+        raise ValueError(f"{root} holds images in {first_few(parts)}, but no folders of classes in there")
     return bool(parts)
 
 
@@ -208,13 +208,13 @@ def _notes(folders: Sequence[Folder], classes: set[str]) -> Iterator[str]:
     clutter = sum(folder.clutter for folder in folders)
     again = [folder.name for folder in folders if folder.again]
     if outermost:
-        yield f"{count(len(outermost), 'folder')} without an image, and so no class: {few(outermost)}"
+        yield f"{quantity(len(outermost), 'folder')} without an image, and so no class: {first_few(outermost)}"
     if others:
-        yield f"passed over {count(len(others), 'file')} whose names do not end like images: {few(others)}"
+        yield f"passed over {quantity(len(others), 'file')} whose names do not end like images: {first_few(others)}"
     if clutter:
-        yield f"passed over {count(clutter, 'hidden file')} or folders"
+        yield f"passed over {quantity(clutter, 'hidden file')} or folders"
     if again:
-        yield f"passed over {count(len(again), 'link')} to folders that are read already: {few(again)}"
+        yield f"passed over {quantity(len(again), 'link')} to folders that are read already: {first_few(again)}"
     inside = next(((outer, name) for name in sorted(classes) for outer in _ways(name)[1:-1] if outer in classes), None)
     if inside:
         outer, name = inside

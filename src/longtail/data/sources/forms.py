@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from longtail import mistakes
 from longtail.data.source import PARTS, Part
 from longtail.data.sources import folders, listings, tables
 from longtail.data.sources.columns import LABEL, PATH, part_in, part_of, plain
 from longtail.data.sources.hub import check_complete, image_column, open_parquet
-from longtail.data.sources.words import few
+from longtail.text import first_few, join_or
 
 Form = Literal["folder", "table", "hub", "list", "inaturalist", "coco"]
 
@@ -59,7 +58,7 @@ def tell(path: Path, *, form: Form | None = None, label_column: str | None = Non
         case [kind]:
             return Reading(kind, words[kind], _by_part(path, words[kind], files[kind]))
         case []:
-            others = mistakes.either([f"{words[kind]} ({kind})" for kind in files])
+            others = join_or([f"{words[kind]} ({kind})" for kind in files])
             raise ValueError(f"{path} cannot be read with data.form={form}; it could be {others}")
         case _:
             raise ValueError(
@@ -70,7 +69,7 @@ def tell(path: Path, *, form: Form | None = None, label_column: str | None = Non
 
 def _in_words(form: Form, files: Sequence[Path], path: Path) -> str:
     words = f"{tables.KINDS[files[0].suffix.lower()]} manifest" if form == "table" else _WORDS[form]
-    return words if form == "folder" or files == [path] else f"{words} ({few([file.name for file in files])})"
+    return words if form == "folder" or files == [path] else f"{words} ({first_few([file.name for file in files])})"
 
 
 def _form_of(file: Path) -> Form:
@@ -84,7 +83,7 @@ def _form_of(file: Path) -> Form:
             return "table"
         case ending if ending in _LISTS:
             return "list"
-    endings = mistakes.either(LISTINGS)
+    endings = join_or(LISTINGS)
     raise ValueError(f"{file} is no data that can be read; allowed: a folder, or a file that ends in {endings}")
 
 

@@ -15,10 +15,10 @@ import pyarrow
 import pyarrow.parquet
 from jaxtyping import Int
 
-from longtail import mistakes
 from longtail.data.decoding import decode
 from longtail.data.source import Pixels, Source
 from longtail.data.sources.images import Images, Names, file_names
+from longtail.text import one_line
 
 
 def open_parquet(file: Path) -> pyarrow.parquet.ParquetFile:
@@ -29,7 +29,7 @@ def open_parquet(file: Path) -> pyarrow.parquet.ParquetFile:
     try:
         return pyarrow.parquet.ParquetFile(file)
     except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(f"{file} is not a complete parquet file: {mistakes.one_line(error)}") from error
+        raise ValueError(f"{file} is not a complete parquet file: {one_line(error)}") from error
 
 
 def class_names_of(schema: pyarrow.Schema, label_column: str) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ def read_columns(file: Path, parquet: pyarrow.parquet.ParquetFile, columns: Sequ
     try:
         return parquet.read(columns=list(columns))
     except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(f"{file} is not a complete parquet file: {mistakes.one_line(error)}") from error
+        raise ValueError(f"{file} is not a complete parquet file: {one_line(error)}") from error
 
 
 class _Chunk(NamedTuple):

@@ -14,7 +14,7 @@ from jaxtyping import Int
 
 from longtail.data.decoding import decode
 from longtail.data.source import Pixels, Source
-from longtail.data.sources.words import count, printed
+from longtail.text import printable, quantity
 
 
 class Names(Sequence[str]):
@@ -111,7 +111,7 @@ def found(where: Path, root: Path, names: pyarrow.Array) -> tuple[Images, tuple[
     advice = f"data.root={other}, for example" if other else "data.root"
     first = of_files(root, names).encoded(0)
     raise ValueError(
-        f"{where} names {count(len(names), 'image file')}, but none exists; looked for {printed(str(first))}"
+        f"{where} names {quantity(len(names), 'image file')}, but none exists; looked for {printable(str(first))}"
         f"{' and so on' * (len(names) > 1)}; name the folder in which the paths start with {advice}"
     )
 

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import pyarrow
 
-from longtail import mistakes
 from longtail.data.source import PARTS, Part
 from longtail.data.sources.folders import is_image
 from longtail.data.sources.images import file_names, found
 from longtail.data.sources.records import Records, clean
 from longtail.data.sources.tables import text_of
-from longtail.data.sources.words import count
+from longtail.text import one_line, quantity, yaml_value
 
 # Files beside lists that may name the classes, a line each, in the order of their numbers.
 CLASS_NAMES = ("classes.txt", "class_names.txt", "labels.txt")
@@ -39,9 +38,7 @@ def read_lists(files: Sequence[tuple[Path, Part | None]], *, where: Path, root: 
         for line, text in _lines(file):
             match = _LINE.fullmatch(text)
             if match is None:
-                raise ValueError(
-                    f"{file} line {line} is {mistakes.shown(text)}; allowed: a path, a blank, and a number"
-                )
+                raise ValueError(f"{file} line {line} is {yaml_value(text)}; allowed: a path, a blank, and a number")
             names.append(match[1])
             numbers.append(int(match[2]))
             parts.append(PARTS.index(part) if part else -1)
@@ -139,12 +136,12 @@ def read_coco(files: Sequence[tuple[Path, Part | None]], *, where: Path, root: P
         except KeyError as error:
             raise ValueError(f"{file} is not a COCO-like listing: {error} is missing") from error
         except (TypeError, AttributeError, ValueError, RecursionError) as error:
-            raise ValueError(f"{file} is not a COCO-like listing: {mistakes.one_line(error)}") from error
+            raise ValueError(f"{file} is not a COCO-like listing: {one_line(error)}") from error
         parts += [PARTS.index(part) if part else -1] * (len(names) - len(parts))
         class_names |= dict.fromkeys(categories.values())
     images, notes = found(where, root or files[0][0].parent, pyarrow.array(names, pyarrow.binary()))
     if several:
-        notes = (*notes, f"{count(several, 'image')} with several categories have no one class")
+        notes = (*notes, f"{quantity(several, 'image')} with several categories have no one class")
     return Records(
         images,
         pyarrow.array(labels, pyarrow.string()),
@@ -167,7 +164,7 @@ def coco_images(file: Path) -> pyarrow.Array:
     except KeyError as error:
         raise ValueError(f"{file} is not a COCO-like listing: {error} is missing") from error
     except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is not a COCO-like listing: {mistakes.one_line(error)}") from error
+        raise ValueError(f"{file} is not a COCO-like listing: {one_line(error)}") from error
 
 
 def is_coco(file: Path) -> bool:

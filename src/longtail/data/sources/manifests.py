@@ -17,7 +17,7 @@ from longtail.data.sources.hub import embedded
 from longtail.data.sources.images import Images, any_exists, file_names, found
 from longtail.data.sources.records import Records, is_numbers, numbered
 from longtail.data.sources.tables import Table, read_table
-from longtail.data.sources.words import few
+from longtail.text import first_few
 
 
 def read_manifest(
@@ -43,7 +43,7 @@ def read_manifest(
     labels, class_names, more = _labels(tables, columns, where)
     unused = dict.fromkeys(name for each in columns for name in each.others if name.strip())
     if unused:
-        more = (*more, f"columns not used: {few([*unused])}")
+        more = (*more, f"columns not used: {first_few([*unused])}")
     starts = list(accumulate((len(table.lines) for table in tables), initial=0))
     return Records(
         images,

@@ -10,10 +10,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from longtail import mistakes
 from longtail.data.source import Pixels, Source
 from longtail.data.sources.hub import check_complete, class_names_of, open_parquet, read_parquet
 from longtail.data.sources.images import file_names, labelled, of_files
+from longtail.text import one_line
 
 Name = Literal["digits", "cifar10", "cifar100", "inaturalist2018"]
 Split = Literal["train", "test"]
@@ -161,7 +161,7 @@ def _archive(kind: Any, place: Path, split: Split, *, download: bool) -> Source:
             place.mkdir(parents=True, exist_ok=True)
             data = kind(str(place), train=split == "train", download=True)
         except (RuntimeError, OSError, http.client.HTTPException) as error:
-            raise ValueError(f"{file} cannot be fetched or unpacked: {mistakes.one_line(error)}") from error
+            raise ValueError(f"{file} cannot be fetched or unpacked: {one_line(error)}") from error
     ids = [f"{split}/{i}" for i in range(len(data.targets))]
     return Source(np.array(data.targets, dtype=np.int64), tuple(data.classes), partial(_colour, data.data), ids)
 
@@ -195,5 +195,5 @@ def _inaturalist(split: Split, data_root: Path | None) -> Source:
     except KeyError as error:
         raise ValueError(f"{root / listing} is not an iNaturalist listing: {error} is missing") from error
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{root / listing} is not an iNaturalist listing: {mistakes.one_line(error)}") from error
+        raise ValueError(f"{root / listing} is not an iNaturalist listing: {one_line(error)}") from error
     return labelled(of_files(root, names), labels, class_names)

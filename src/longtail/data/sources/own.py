@@ -11,7 +11,7 @@ from longtail.data.sources.forms import Form, Reading, tell
 from longtail.data.sources.images import Images, found, of_files
 from longtail.data.sources.manifests import manifest_images, read_manifest
 from longtail.data.sources.records import Records, listing
-from longtail.data.sources.words import count, few, printed
+from longtail.text import first_few, printable, quantity
 
 
 def read(
@@ -92,13 +92,13 @@ def describe(data: Listing) -> tuple[str, ...]:
     """What was understood, in lines: form, images, classes, head and tail, split, groups, and what is worth knowing."""
     names, counts = data.source.class_names, np.bincount(data.source.labels, minlength=len(data.source.class_names))
     order = np.argsort(-counts, kind="stable")
-    sizes = [f"{printed(names[c])} {counts[c]:,}" for c in order]
+    sizes = [f"{printable(names[c])} {counts[c]:,}" for c in order]
     head = f"classes: {', '.join(sizes)}" if len(sizes) <= 6 else f"largest: {', '.join(sizes[:3])}"
-    lines = [f"{data.form}: {count(len(data.source.labels), 'image')} in {count(len(names), 'class')}", head]
+    lines = [f"{data.form}: {quantity(len(data.source.labels), 'image')} in {quantity(len(names), 'class')}", head]
     if len(sizes) > 6:
         lines.append(f"smallest: {', '.join(sizes[-3:])}")
     lines.append(f"split: {_split_in_words(data)}")
-    groups = [f"{count(len(np.unique(group[group >= 0])), name)}" for name, group in data.groups.items()]
+    groups = [f"{quantity(len(np.unique(group[group >= 0])), name)}" for name, group in data.groups.items()]
     lines.append(f"groups: {', '.join(groups) or 'none given'}")
     return (*lines, *data.notes)
 
@@ -110,5 +110,7 @@ def _split_in_words(data: Listing) -> str:
     free = np.count_nonzero(data.parts < 0)
     untrained = np.setdiff1d(data.source.labels, data.source.labels[data.parts == PARTS.index("train")])
     return ", ".join([*numbers, *([f"not assigned {free:,}"] if free else [])]) + (
-        f"; not in train: {few([data.source.class_names[c] for c in untrained])}" if len(untrained) and not free else ""
+        f"; not in train: {first_few([data.source.class_names[c] for c in untrained])}"
+        if len(untrained) and not free
+        else ""
     )

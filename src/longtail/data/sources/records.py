@@ -12,7 +12,7 @@ from jaxtyping import Int
 from longtail.data.source import PARTS, Listing
 from longtail.data.sources.columns import GROUPS
 from longtail.data.sources.images import Images, labelled, taken
-from longtail.data.sources.words import count, few, printed
+from longtail.text import first_few, printable, quantity
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def listing(records: Records, form: str) -> Listing:
         raise ValueError(f"{records.where} has no image with a label")
     if len(present) < len(found):
         absent = [found[c] for c in np.setdiff1d(np.arange(len(found)), present)]
-        notes.append(f"{count(len(absent), 'class')} without an image left out: {few(absent)}")
+        notes.append(f"{quantity(len(absent), 'class')} without an image left out: {first_few(absent)}")
     groups = _groups(records.groups)
     images = records.images if len(kept) == len(numbers) else taken(records.images, kept)
     return Listing(
@@ -131,13 +131,13 @@ def _classes(records: Records) -> tuple[Int[np.ndarray, " images"], list[str], l
     same = [names for tidy, names in variants.items() if tidy and len(names) > 1]
     if same:  # in ASCII, since an accent looks the same however it is composed
         shown = "; ".join(" and ".join(map(ascii, names)) for names in same[:3])
-        notes.append(f"{count(len(same), 'class')} written in several ways and taken as one: {shown}")
+        notes.append(f"{quantity(len(same), 'class')} written in several ways and taken as one: {shown}")
     folded: dict[str, list[str]] = {}
     for name in names:
         folded.setdefault(name.casefold(), []).append(name)
     alike = [names for names in folded.values() if len(names) > 1]
     if alike:
-        shown = "; ".join(" and ".join(map(printed, names)) for names in alike[:3])
+        shown = "; ".join(" and ".join(map(printable, names)) for names in alike[:3])
         notes.append(f"classes that differ only in capitals are taken as different: {shown}")
     return numbers, names, notes
 
@@ -166,4 +166,4 @@ def _repeated(records: Records, numbers: np.ndarray, kept: np.ndarray) -> np.nda
 
 def _passed_over(records: Records, which: np.ndarray, why: str) -> str:
     rows = np.flatnonzero(which)
-    return f"passed over {count(len(rows), 'image')} {why} (the first: {printed(records.place(int(rows[0])))})"
+    return f"passed over {quantity(len(rows), 'image')} {why} (the first: {printable(records.place(int(rows[0])))})"

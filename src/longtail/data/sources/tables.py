@@ -15,10 +15,9 @@ import numpy as np
 import pyarrow
 from jaxtyping import Int
 
-from longtail import mistakes
 from longtail.data.sources.columns import known
 from longtail.data.sources.hub import class_names_of, image_column, open_parquet, read_columns
-from longtail.data.sources.words import count
+from longtail.text import join_or, one_line, quantity, yaml_value
 
 KINDS = {
     ".csv": "CSV",
@@ -76,7 +75,7 @@ class Table:
                 case bool() | int() | float():
                     texts.append(json.dumps(value))
                 case _:
-                    shown = mistakes.shown(value)
+                    shown = yaml_value(value)
                     raise ValueError(f"{self.place(row)}: {name} is {shown}; allowed: one text or number")
         return pyarrow.array(texts, pyarrow.string())
 
@@ -100,7 +99,7 @@ def read_table(file: Path) -> Table:
         case "TSV":
             return _csv(file, "\t")
         case _:
-            raise ValueError(f"{file} is not a table; allowed: {mistakes.either(list(KINDS))}")
+            raise ValueError(f"{file} is not a table; allowed: {join_or(list(KINDS))}")
 
 
 def header(file: Path) -> tuple[str, ...]:
@@ -173,7 +172,9 @@ def _rows(
             if not any(row):  # an empty line, or nothing but delimiters
                 continue
             if len(row) != width:
-                raise ValueError(f"{file} line {started} has {count(len(row), 'cell')}, but there are {width} columns")
+                raise ValueError(
+                    f"{file} line {started} has {quantity(len(row), 'cell')}, but there are {width} columns"
+                )
             rows.append(row)
             lines.append(started)
             if len(rows) == _CHUNK:
@@ -211,7 +212,7 @@ def _first_row(file: Path, start: str, delimiter: str | None) -> tuple[tuple[str
     names = readings[best]
     rivals = [each for each in readings if known(readings[each]) == known(names) > 0 and readings[each] != names]
     if rivals:
-        both = mistakes.either([_DELIMITERS[each] for each in (best, *rivals)])
+        both = join_or([_DELIMITERS[each] for each in (best, *rivals)])
         raise ValueError(f"{file}: the columns could be separated by {both}; use one of them in the first line")
     twice = [name for name in names if name and names.count(name) > 1]
     if twice:
@@ -232,7 +233,7 @@ def _json_lines(file: Path) -> Table:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"{file} line {number} is not JSON: {mistakes.one_line(error)}") from None
+            raise ValueError(f"{file} line {number} is not JSON: {one_line(error)}") from None
         if not isinstance(row, dict):
             raise ValueError(f"{file} line {number} is not an object in braces, such as {{...}}")
         for name in row:

@@ -1,4 +1,4 @@
-"""What is wrong with settings, in words."""
+"""Errors of pydantic in one line: which setting, its value, what is allowed."""
 
 import difflib
 from collections.abc import Iterator, Sequence
@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
+
+from longtail.text import join_or, yaml_value
 
 # Where pydantic finds a mistake: names of settings, places in lists, and kinds, which it uses as tags of unions.
 Location = Sequence[int | str]
@@ -38,34 +40,6 @@ def explain(error: ValidationError, raw: dict[str, Any], *, schema: dict[str, An
     return _one(first, problems[0], schema, names) + more
 
 
-def either(values: Sequence[str]) -> str:
-    """A choice, in words.
-
-    >>> either(["ce", "hybrid-sc", "hybrid-psc"])
-    'ce, hybrid-sc or hybrid-psc'
-    """
-    return " or ".join(filter(None, [", ".join(values[:-1]), values[-1]]))
-
-
-def shown(value: Any) -> str:
-    """A value almost as YAML has it, cut if it is long.
-
-    >>> print(shown(None), shown("a text"), shown([1, 2]))
-    null 'a text' [1, 2]
-    """
-    text = {"None": "null", "True": "true", "False": "false"}.get(repr(value), repr(value))
-    return text if len(text) <= 80 else f"{text[:76]} ..."
-
-
-def one_line(error: BaseException) -> str:
-    r"""What an error says, without its line breaks.
-
-    >>> one_line(ValueError("a\n  b"))
-    'a b'
-    """
-    return " ".join(str(error).split())
-
-
 def _one(name: str, problem: ErrorDetails, schema: dict[str, Any], names: Sequence[str]) -> str:
     location, value = problem["loc"], problem["input"]
     match problem["type"]:
@@ -79,12 +53,12 @@ def _one(name: str, problem: ErrorDetails, schema: dict[str, Any], names: Sequen
         case "missing":  # the end of a list
             name, location = name.rpartition(".")[0], location[:-1]
         case "union_tag_not_found":
-            return f"setting {name}.kind is missing; allowed: {either(_kinds(location, schema))}"
+            return f"setting {name}.kind is missing; allowed: {join_or(_kinds(location, schema))}"
         case "union_tag_invalid":
-            return f"{name}.kind is {shown(value['kind'])}; allowed: {either(_kinds(location, schema))}"
+            return f"{name}.kind is {yaml_value(value['kind'])}; allowed: {join_or(_kinds(location, schema))}"
         case "finite_number":
-            return f"{name} is {shown(value)}; it must be finite"
-    return f"{name} is {shown(value)}; allowed: {_words(_schema_at(location, schema))}"
+            return f"{name} is {yaml_value(value)}; it must be finite"
+    return f"{name} is {yaml_value(value)}; allowed: {_words(_schema_at(location, schema))}"
 
 
 def _unknown_setting(name: str, location: Location, schema: dict[str, Any], names: Sequence[str]) -> str:
@@ -92,12 +66,12 @@ def _unknown_setting(name: str, location: Location, schema: dict[str, Any], name
     if name in names:
         *union, kind = location[:-1]
         owners = [each for each in _kinds(union, schema) if last in _schema_at([*union, each], schema)["properties"]]
-        return f"setting {name} does not go with {block}.kind {kind}, only with {either(owners)}"
+        return f"setting {name} does not go with {block}.kind {kind}, only with {join_or(owners)}"
     others = [each for each in names if each != block]
     same = sorted((each for each in others if each.rpartition(".")[2] == last), key=lambda each: each.count("."))
     similar = same or difflib.get_close_matches(name, others, n=1, cutoff=0.7)
     if similar:
-        return f"unknown setting {name}; did you mean {either(similar[:3])}?"
+        return f"unknown setting {name}; did you mean {join_or(similar[:3])}?"
     if not block:
         return f"unknown setting {name} (longtail recipes --schema lists all)"
     allowed = _schema_at(location[:-1], schema)["properties"]
@@ -152,13 +126,13 @@ def _words(allowed: dict[str, Any]) -> str:
     """A JSON schema for people."""
     match allowed:
         case {"enum": values}:
-            return either([str(value) for value in values])
+            return join_or([str(value) for value in values])
         case {"const": value}:
             return str(value)
         case {"anyOf": options}:
             return " or ".join(map(_words, options))
         case {"oneOf": _, "discriminator": {"mapping": kinds}}:
-            return f"a block of settings with kind {either([*kinds])}"
+            return f"a block of settings with kind {join_or([*kinds])}"
         case {"type": "array", "prefixItems": places}:
             return f"a list of {len(places)} values"
         case {"type": "integer" | "number" as kind}:

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from longtail import mistakes
+from longtail.recipe import errors
+from longtail.text import join_or, yaml_value
 
 
 class Settings(BaseModel):
@@ -52,7 +53,7 @@ def words(**settings: Any) -> str:
     raw = {"title": "one", **settings}
     with pytest.raises(ValidationError) as caught:
         Drawing.model_validate(raw)
-    return mistakes.explain(caught.value, raw, schema=Drawing.model_json_schema(), names=NAMES)
+    return errors.explain(caught.value, raw, schema=Drawing.model_json_schema(), names=NAMES)
 
 
 @pytest.mark.parametrize(
@@ -95,10 +96,10 @@ def test_first_mistake_is_told_and_each_other_named_once() -> None:
 
 @pytest.mark.parametrize(("values", "said"), [("a", "a"), ("ab", "a or b"), ("abc", "a, b or c")])
 def test_choice(values: str, said: str) -> None:
-    assert mistakes.either([*values]) == said
+    assert join_or([*values]) == said
 
 
 def test_values_are_shown_as_yaml_has_them_and_cut_at_80_characters() -> None:
-    assert [mistakes.shown(value) for value in (None, True, 1.5, "true")] == ["null", "true", "1.5", "'true'"]
-    assert mistakes.shown("x" * 78) == repr("x" * 78)
-    assert mistakes.shown("x" * 79) == f"'{'x' * 75} ..."
+    assert [yaml_value(value) for value in (None, True, 1.5, "true")] == ["null", "true", "1.5", "'true'"]
+    assert yaml_value("x" * 78) == repr("x" * 78)
+    assert yaml_value("x" * 79) == f"'{'x' * 75} ..."

@@ -2,7 +2,7 @@
 
 import pytest
 
-from longtail import durations
+from longtail.text import duration, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -10,7 +10,7 @@ from longtail import durations
     [("90s", 90), ("15m", 900), ("1h", 3600), ("1h30m", 5400), (" 1H 30M 5s ", 5405), ("0.5m", 30), ("2h0m1s", 7201)],
 )
 def test_reading(text, seconds):
-    assert durations.parse(text) == seconds
+    assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ def test_reading(text, seconds):
 )
 def test_anything_else_is_one_clear_line(text):
     with pytest.raises(ValueError, match=r"it is '.*'; allowed: a time with its units, such as 90s, 15m") as error:
-        durations.parse(text)
+        parse_duration(text)
     assert "\n" not in str(error.value)
 
 
@@ -26,9 +26,9 @@ def test_anything_else_is_one_clear_line(text):
     ("seconds", "text"), [(0, "0s"), (0.04, "0.0s"), (1.26, "1.3s"), (59.6, "1m"), (60, "1m"), (3725, "1h2m5s")]
 )
 def test_writing(seconds, text):
-    assert durations.words(seconds) == text
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize("seconds", [1, 59, 60, 61, 3599, 3600, 3601, 90_061])
 def test_what_is_written_can_be_read(seconds):
-    assert durations.parse(durations.words(seconds)) == seconds
+    assert parse_duration(duration(seconds)) == seconds
