@@ -248,8 +248,10 @@ def _training(run: RunDir, settings: Recipe, environment: dict[str, Any]) -> lis
         ("time", str(timedelta(seconds=math.ceil(seconds[-1]))) if seconds else "not known"),
         (
             "machine",
-            f"{plain(place)}, {quantity(environment['cores'] or 1, 'core')}, "
-            f"{quantity(environment['devices'], 'process')}",
+            (
+                f"{plain(place)}, {quantity(environment['cores'] or 1, 'core')}, "
+                f"{quantity(environment['devices'], 'process')}"
+            ),
         ),
         ("started", environment["started"] + (f", resumed {quantity(resumed, 'time')}" if resumed else "")),
         ("longtail", f"{environment['longtail']}, commit {environment['commit'] or 'not known'}"),

@@ -183,7 +183,8 @@ def _is_split(root: Path, names: Sequence[str]) -> bool:
     if parts and classes:
         raise ValueError(
             f"{root} holds folders named like parts of a split ({first_few(parts)}) beside others "
-            f"({first_few(classes)}); either all are classes or all are parts: rename {first_few(parts)}, or move {first_few(classes)} elsewhere"
+            f"({first_few(classes)}); either all are classes or all are parts: rename {first_few(parts)}, or move "
+            f"{first_few(classes)} elsewhere"
         )
     last = {name.rpartition("/")[2] for name in names if "/" in name}
     if not parts and last and all(map(part_of, last)) and all("/" in name for name in names if name):
