@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from longtail import convolution, machine, networks, strips, winograd
+from longtail import convolution, networks, strips, winograd
+from longtail.runtime import hardware
 from measure import HERE, about, alternate, ratio, table
 
 BATCH = 256  # of most of our recipes
@@ -117,11 +118,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=8)
     rounds = parser.parse_args().rounds
-    machine.keep_memory()  # as training does
+    hardware.keep_memory()  # as training does
     processor = "AMX" if convolution.STRIPS else torch.backends.cpu.get_cpu_capability()
     way = STRIPS if processor == "AMX" else WINOGRAD
     layers = [layer(way, *sizes, rounds) for sizes in LAYERS]
-    native = machine.precision(machine.runtime(device="cpu", precision="auto")) == "bf16"
+    native = hardware.precision(hardware.runtime(device="cpu", precision="auto")) == "bf16"
     whole = [network(way, name, pixels, rounds, bfloat16=native) for name in NETWORKS for pixels in (16, 24, 32)]
     kind = str(way.kind).removeprefix("torch.")
     text = f"""# Convolutions by {way.name}.py

@@ -24,9 +24,9 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 from torchvision.io import ImageReadMode, decode_jpeg
 
-from longtail import machine
 from longtail.data import augment, batches, pack, sources
 from longtail.data.decoding import decode
+from longtail.runtime import hardware
 from measure import HERE, about, alternate, median, ratio, table
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=384)
     options = parser.parse_args()
     warnings.filterwarnings("ignore", "The given buffer is not writable")  # nobody writes to it
-    machine.keep_memory()  # as training does
+    hardware.keep_memory()  # as training does
     torch.set_num_threads(1)  # the workers keep both cores busy: a second thread here would only wait for the first
     busy = os.getloadavg()[0]
     by_loader = loading(options.rounds, options.images)

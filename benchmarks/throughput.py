@@ -19,11 +19,12 @@ from torch.nn import functional as F
 from torchvision import transforms
 from torchvision.transforms import v2
 
-from longtail import build, machine, recipe, tasks, train
+from longtail import build, recipe, tasks, train
 from longtail.data import augment
 from longtail.data.batches import Batch
 from longtail.learner import Learner
-from longtail.schedules import Clock
+from longtail.optim.schedules import Clock
+from longtail.runtime import hardware
 from measure import HERE, about, alternate, extra_memory, in_own_process, median, ratio, table
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
@@ -155,7 +156,7 @@ def kept_memory(rounds: int) -> str:
 
 def one_bare(kind: str, images: int) -> float:
     if kind == "kept":
-        machine.keep_memory()
+        hardware.keep_memory()
     bare = Bare("cifar100-lt-100/ce", images)
     seconds = alternate({"bare": bare.step}, rounds=3)["bare"]
     return images / median(seconds)
@@ -175,9 +176,9 @@ def large_batches() -> str:
 
 def one_large(kind: str, batch: int, chunk: int) -> tuple[float, float]:
     if kind == "kept":
-        machine.keep_memory()
+        hardware.keep_memory()
     else:
-        machine.return_memory()
+        hardware.return_memory()
     torch.manual_seed(0)
     settings = recipe.load("cifar100-lt-100/hybrid-sc", [f"method.chunk={chunk or 'null'}"])
     layout: Any = torch.channels_last
@@ -232,7 +233,7 @@ def main() -> None:
         sys.stdout.write("{} {}\n".format(*one_large(kind, int(batch), int(chunk))))
         return
     memory, large = kept_memory(3), large_batches()
-    machine.keep_memory()  # as training does
+    hardware.keep_memory()  # as training does
     text = f"""# Throughput
 
 Every row was measured in turns within one run; ratios are medians of the ratios within a turn.
@@ -253,7 +254,7 @@ Batch 256, forward, backward and optimiser, eager. `longtail` trains with channe
 
 ## Memory
 
-`longtail` asks the C library to keep freed memory (`machine.keep_memory`); by default glibc returns every tensor above
+`longtail` asks the C library to keep freed memory (`hardware.keep_memory`); by default glibc returns every tensor above
 32 MiB to the operating system, which clears its pages again in the next step. ResNet-32, channels last, forward,
 backward and optimiser; the paper's recipe has 1,536 images a step.
 
@@ -263,7 +264,7 @@ backward and optimiser; the paper's recipe has 1,536 images a step.
 
 One step, forward and backward, of Hybrid-SC with ResNet-32; three views of so many images a step, which are in the
 memory too. With `method.chunk` the network keeps what lies between its layers for so many views at a time, and computes
-it again for the gradient (`methods/chunks.py`). Training then returns all freed memory (`machine.return_memory`), since
+it again for the gradient (`methods/chunks.py`). Training then returns freed memory (`hardware.return_memory`), since
 kept in parts it is full of holes; without chunks it keeps it.
 
 {large}

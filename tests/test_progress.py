@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from longtail import metrics, progress
-from longtail.schedules import Clock
+from longtail.optim.schedules import Clock
 
 
 class Time:

@@ -9,9 +9,10 @@ import pytest
 from rich.console import Console
 
 import standins
-from longtail import build, recipe, schedules, tasks, train
+from longtail import build, recipe, tasks, train
+from longtail.optim import schedules
+from longtail.optim.schedules import Clock
 from longtail.rundir import RunDir
-from longtail.schedules import Clock
 
 SHIPPED = recipe.shipped()
 CIFAR = [name for name in SHIPPED if name.startswith("cifar")]

@@ -15,11 +15,12 @@ from rich.console import Console
 from torch import nn
 
 import runs
-from longtail import build, counts, evaluate, learner, machine, methods, networks, recipe, tasks, train
+from longtail import build, counts, evaluate, learner, methods, networks, recipe, tasks, train
 from longtail.data.pruning import Pruning
 from longtail.losses import contrastive
+from longtail.optim.schedules import Clock
 from longtail.rundir import RunDir
-from longtail.schedules import Clock
+from longtail.runtime import hardware
 
 # Saves after every step, and is killed by the operating system when the given step is done.
 CRASH = """
@@ -421,12 +422,12 @@ def test_mixed_precision_runs_and_its_losses_are_float32(tmp_path, monkeypatch):
 
 def test_a_run_keeps_the_precision_that_auto_was(tmp_path, monkeypatch):
     """Also where it is resumed on a machine that would have taken another."""
-    path, runtime, asked = tmp_path / "run", machine.runtime, []
-    monkeypatch.setattr(machine, "_has_bf16", lambda _: True)
+    path, runtime, asked = tmp_path / "run", hardware.runtime, []
+    monkeypatch.setattr(hardware, "_has_bf16", lambda _: True)
     train.train(runs.settings("ce", "precision=auto", "epochs=1"), path, device="cpu")
     (path / "summary.json").unlink()
-    monkeypatch.setattr(machine, "_has_bf16", lambda _: False)
-    monkeypatch.setattr(machine, "runtime", lambda **how: asked.append(how["precision"]) or runtime(**how))
+    monkeypatch.setattr(hardware, "_has_bf16", lambda _: False)
+    monkeypatch.setattr(hardware, "runtime", lambda **how: asked.append(how["precision"]) or runtime(**how))
     train.resume(path)
     assert asked == ["bf16"]
     assert "bf16" in (path / "MODEL_CARD.md").read_text()

@@ -12,9 +12,10 @@ from torch import distributed, nn
 from torch.multiprocessing import get_context  # pyright: ignore[reportAttributeAccessIssue]
 from torch.nn.parallel import DistributedDataParallel
 
-from longtail import build, losses, processes, recipe
+from longtail import build, losses, recipe
 from longtail.data.batches import Batch
-from longtail.schedules import Clock
+from longtail.optim.schedules import Clock
+from longtail.runtime import distributed as process_group
 
 WORLD = 2
 LOSS = {"hybrid-sc": losses.supervised_contrastive, "hybrid-psc": losses.prototypical}
@@ -58,7 +59,7 @@ def mine(tensor: torch.Tensor, rank: int | None, dim: int = 0) -> torch.Tensor:
 def gathered(rank: int | None) -> dict[str, torch.Tensor]:
     """Gather rows, and weigh them with numbers that differ by process."""
     rows = mine(torch.arange(8.0).view(4, 2), rank).requires_grad_()
-    everyone = processes.gather(rows)
+    everyone = process_group.gather(rows)
     weight = torch.arange(1.0, 9.0).view(4, 2) * (1 if rank is None else rank + 1)
     (everyone * weight).sum().backward()
     assert rows.grad is not None
@@ -74,7 +75,7 @@ def normalised(rank: int | None) -> dict[str, torch.Tensor]:
     goal = torch.randn(6, 3, 4, 4, generator=generator, dtype=torch.float64)
     norm = nn.BatchNorm2d(3, dtype=torch.float64)
     if rank is not None:
-        processes.share_batchnorm(norm, torch.device("cpu"))
+        process_group.share_batchnorm(norm, torch.device("cpu"))
     x = mine(images, rank).requires_grad_()
     y = norm(x)
     (y * mine(goal, rank)).pow(2).sum().backward()
@@ -109,7 +110,7 @@ def _gradients(name: str, rank: int | None, *settings: str) -> dict[str, torch.T
 
     module = method
     if rank is not None:
-        processes.share_batchnorm(method, torch.device("cpu"))
+        process_group.share_batchnorm(method, torch.device("cpu"))
         module = DistributedDataParallel(method)
     module((batch(2), batch(1)), Clock(0, 10, 5, 10)).loss.backward()
     return {name: p.grad for name, p in method.named_parameters() if p.grad is not None}

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from longtail import processes
-from longtail.schedules import Clock
+from longtail.optim.schedules import Clock
+from longtail.runtime import distributed
 from longtail.text import duration
 
 _FIRST = 3  # steps of which only the fastest counts
@@ -289,7 +289,7 @@ class Course:
         return self._mark - before
 
     def _agreed(self, numbers: Sequence[float]) -> list[float]:
-        return processes.told(numbers, self._device)
+        return distributed.told(numbers, self._device)
 
     def _too_short(self, budget: float) -> str:
         return (

@@ -9,11 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
-from longtail import counts, methods, networks, recipe, schedules
+from longtail import counts, methods, networks, recipe
 from longtail.data import augment
 from longtail.data.pruning import Pruning
-from longtail.muon import Muon
-from longtail.schedules import Clock
+from longtail.optim import schedules
+from longtail.optim.muon import Muon
+from longtail.optim.schedules import Clock
 
 
 def classifier(

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping
 from os import PathLike, fspath
 from pathlib import Path
 
-from longtail import advice, answers, evaluate, machine, predict, rundir, shift, train
+from longtail import advice, answers, evaluate, predict, rundir, shift, train
 from longtail.answers import Answer
 from longtail.data import queries
 from longtail.metrics import Summary
 from longtail.recipe import Recipe
 from longtail.recipe import load as load_recipe
 from longtail.rundir import RunDir
+from longtail.runtime import hardware
 from longtail.tasks import Measured
 
 Paths = str | PathLike[str] | Iterable[str | PathLike[str]]
@@ -72,7 +73,7 @@ class Classifier:
 
         Args:
             out: the run folder; `None`: `runs/NAME/seed-N`, with a number if that exists.
-            device: see `machine.runtime`.
+            device: see `hardware.runtime`.
         Returns: itself.
         Raises: as `train.train`.
         """
@@ -87,13 +88,13 @@ class Classifier:
 
         Args:
             split: "test", "validation" or "train"; `None`: that on which its training was measured.
-            device: see `machine.runtime`.
+            device: see `hardware.runtime`.
         Raises: ValueError if it is not trained, or there is no such split.
         """
         run = RunDir(self._trained())
         if split in (None, run.measured()):
             return run.read_summary()
-        return evaluate.evaluate(run, split=split, device=machine.runtime(device=device).device)
+        return evaluate.evaluate(run, split=split, device=hardware.runtime(device=device).device)
 
     def predict(self, paths: Paths, *, top: int = 5, prior: str | None = None, device: str = "auto") -> list[Answer]:
         """Tell the classes of images.
@@ -102,12 +103,12 @@ class Classifier:
             paths: of images, folders, or files that list images: see `queries.read`.
             top: classes to name for each, at least 1.
             prior: how frequent classes are among these images; see `shift.shift`.
-            device: see `machine.runtime`.
+            device: see `hardware.runtime`.
         Returns: one for each image, in order; that of an image that cannot be read says why.
         Raises: ValueError if it is not trained, or a path lists no images.
         """
         several = [paths] if isinstance(paths, (str, PathLike)) else paths
-        model = predict.load(self._trained(), device=machine.runtime(device=device).device)
+        model = predict.load(self._trained(), device=hardware.runtime(device=device).device)
         asked = queries.read([fspath(path) for path in several])
         shifted = shift.shift(model, predict.predict(model, asked), prior)
         return [*answers.answers(shifted.found, model.class_names, top=top)]

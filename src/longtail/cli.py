@@ -251,14 +251,15 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a finished run again, on another split, or on other images."""
-    from longtail import elsewhere, evaluate, machine, progress, recipe
+    from longtail import elsewhere, evaluate, progress, recipe
     from longtail.rundir import RunDir
+    from longtail.runtime import hardware
 
     if split not in (None, "test", "validation", "train"):
         raise ValueError(f"split is {split!r}; allowed: test, validation or train")
     opened = RunDir.open(run)
     settings = recipe.load(str(opened.recipe))
-    where = machine.runtime(device=device).device
+    where = hardware.runtime(device=device).device
     if data is None:
         with _interruptible():
             summary = evaluate.evaluate(opened, split=split, data_root=data_root, device=where)
@@ -420,15 +421,16 @@ def predict(
     device: Device = "auto",
 ) -> None:
     """Predict the classes of images: a row for each, in order, also for one that is broken."""
-    from longtail import answers, machine, progress, shift
+    from longtail import answers, progress, shift
     from longtail import predict as prediction
     from longtail.data import queries
+    from longtail.runtime import hardware
 
     if not paths and sys.stdin.isatty():
         raise ValueError("no image is named; name files or folders, or pipe names of images into this command")
     given, tally, on_screen = paths or [queries.STANDARD_INPUT], answers.Tally(), out is None and sys.stdout.isatty()
     with _interruptible():
-        model = prediction.load(run, device=machine.runtime(device=device).device)
+        model = prediction.load(run, device=hardware.runtime(device=device).device)
         top = min(top, len(model.class_names))
         with answers.writer(out, top=top, as_json=as_json, read=given) as write:
             asked = queries.read(given, lines=sys.stdin.buffer, root=root)

@@ -45,7 +45,7 @@ def compare(
         budget: time for each training, as text; `None`: as the recipes say.
         overrides: changes of settings for all recipes.
         data_root: see `sources.load`.
-        device: see `machine.runtime`.
+        device: see `hardware.runtime`.
         say: see `trainings.run_all`.
         show: see `trainings.run_all`.
     Raises: ValueError if recipes are about different data, if the folder holds runs with other settings, or if a

@@ -6,11 +6,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from longtail import strips, winograd
+from longtail.runtime.hardware import HAS_AMX
 
 # Winograd's algorithm, where it has been measured to pay; with AVX-512 it does not, for PyTorch's own convolution gains
 # more from that than its products of matrices do (`benchmarks/convolutions-AVX512.md`).
 WINOGRAD = torch.backends.cpu.get_cpu_capability() == "AVX2"
-HAS_AMX = bool(getattr(torch.cpu, "get_capabilities", dict)().get("amx_bf16"))
 STRIPS = HAS_AMX  # where it has been measured to pay (`benchmarks/convolutions-AMX.md`)
 
 

@@ -10,11 +10,12 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from longtail import build, machine
+from longtail import build
 from longtail.data import augment
 from longtail.data.batches import Batch
+from longtail.optim.schedules import Clock
 from longtail.recipe import Recipe
-from longtail.schedules import Clock
+from longtail.runtime import hardware
 
 _STEPS = 3  # that are timed at most, after one that is not
 _FEW = 4  # images a stream to begin with, and the factor to the next try
@@ -70,10 +71,10 @@ def cost(
         measured: images that are evaluated.
         classes: number of classes.
         size: height and width of the images that the network sees.
-        device: see `machine.runtime`.
+        device: see `hardware.runtime`.
     Raises: ValueError if the network cannot take images of this size.
     """
-    fabric = machine.runtime(device=device, precision=settings.precision)
+    fabric = hardware.runtime(device=device, precision=settings.precision)
     probe = _Probe(settings, fabric, classes=classes, size=size)
     batch = settings.batch_size // settings.accumulate
     few, seconds, saved = 0, 0.0, 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from longtail.chance import SUBSET
+from longtail.runtime.seeds import SUBSET
 
 Counts = Int[np.ndarray, " classes"]
 

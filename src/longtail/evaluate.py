@@ -11,11 +11,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from longtail import build, card, exhibits, gallery, metrics, processes, recipe, tasks
+from longtail import build, card, exhibits, gallery, metrics, recipe, tasks
 from longtail.data import augment, batches
 from longtail.metrics import Summary, scores
 from longtail.networks import ImageClassifier
 from longtail.rundir import RunDir
+from longtail.runtime import distributed
 from longtail.tasks import Measured, Task
 
 Decoded = Iterable[UInt8[Tensor, "batch 3 h w"]]
@@ -117,7 +118,7 @@ def joined(logits: Float[Tensor, "share classes"], *, images: int, world: int) -
         images: how many there are, without those that were added to make shares equal.
         world: number of processes.
     """
-    everyone = processes.gather(logits).unflatten(0, (world, -1))  # (world, share, C)
+    everyone = distributed.gather(logits).unflatten(0, (world, -1))  # (world, share, C)
     return everyone.transpose(0, 1).flatten(0, 1)[:images].cpu().numpy()
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from longtail import chance
+from longtail.runtime import seeds
 
 Rows = Int[np.ndarray, " rows"]
 Classes = Int[np.ndarray, " images"]
@@ -144,7 +144,7 @@ def sample(labels: Classes, *, most: int) -> Rows:
     """
     if len(labels) <= most:
         return np.arange(len(labels))
-    mixed = np.random.default_rng([0, chance.EXHIBIT]).permutation(len(labels))
+    mixed = np.random.default_rng([0, seeds.EXHIBIT]).permutation(len(labels))
     by_class = mixed[np.argsort(labels[mixed], kind="stable")]
     _, first, each = np.unique(labels[by_class], return_index=True, return_counts=True)
     turn = np.arange(len(labels)) - np.repeat(first, each)  # the first image of each class, the second, ...

@@ -8,12 +8,13 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from longtail import build, chance, methods, processes, recipe
+from longtail import build, methods, recipe
 from longtail.counts import Counts
 from longtail.data import augment, batches
 from longtail.networks import ImageClassifier
+from longtail.optim.schedules import Clock
 from longtail.recipe import Recipe
-from longtail.schedules import Clock
+from longtail.runtime import distributed, seeds
 
 
 class Learner:
@@ -33,13 +34,13 @@ class Learner:
         # A third faster than the default layout on CPUs, and no slower on GPUs.
         self.method.to(memory_format=cast(Any, torch.channels_last))
         if settings.sync_batchnorm and fabric.world_size > 1:
-            processes.share_batchnorm(self.method, fabric.device)
+            distributed.share_batchnorm(self.method, fabric.device)
         self.average = build.average(settings, self.method)
         self.wrapped, self.optimizer = fabric.setup(self.method, build.optimizer(settings.optimizer, self.method))
         if self.average is not None:
             self.average.to(fabric.device, next(self.method.parameters()).dtype)
         self.augmentation = build.augmentation(settings)
-        self.settled = not processes.several()
+        self.settled = not distributed.several()
 
     def _settle(self, views: tuple[batches.Batch, ...], clock: Clock) -> None:
         """Run once for nothing, so that a resumed training adds gradients in the order of an uninterrupted one.
@@ -88,7 +89,7 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         # Layers that draw at random (dropout, stochastic depth) get their chance from the step, not from the past.
-        key = [settings.seed, chance.NETWORK, step, plan.rank]
+        key = [settings.seed, seeds.NETWORK, step, plan.rank]
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
         every: list[dict[str, Tensor]] = []
         losses: list[Tensor] = []
@@ -100,7 +101,7 @@ class Learner:
                 if plan.pruning is not None:
                     # Joined by rank, where every `world`-th image is of the same one.
                     assert each is not None, "recipes allow pruning for methods that tell it"
-                    losses.append(processes.gather(each).unflatten(0, (plan.world, -1)).T.flatten())
+                    losses.append(distributed.gather(each).unflatten(0, (plan.world, -1)).T.flatten())
                 _check_finite(every[-1], step=step, epoch=step // plan.steps_per_epoch)
                 fabric.backward(loss / plan.accumulate)
         if settings.clip is not None:
@@ -157,7 +158,7 @@ def _augmented(
             batch=plan.batch_size,
             height=height,
             width=width,
-            key=(plan.seed, chance.AUGMENT, stream, step),
+            key=(plan.seed, seeds.AUGMENT, stream, step),
         )
         parameters = parameters.rows(share)
         changed = augment.augment(images, parameters, augmentation)
@@ -172,10 +173,10 @@ def _augmented(
 
 def _check_finite(terms: dict[str, Tensor], *, step: int, epoch: int) -> None:
     """Stop, in all processes at once, before a loss that is no number ruins the weights."""
-    if not processes.anywhere(not bool(torch.isfinite(terms["loss"])), terms["loss"].device):
+    if not distributed.anywhere(not bool(torch.isfinite(terms["loss"])), terms["loss"].device):
         return
-    values = ", ".join(f"{name} {value:.4g}" for name, value in processes.means(terms).items())
-    if processes.several() and torch.distributed.get_rank():
+    values = ", ".join(f"{name} {value:.4g}" for name, value in distributed.means(terms).items())
+    if distributed.several() and torch.distributed.get_rank():
         sys.exit(0)
     raise ValueError(
         f"the loss is not finite at step {step + 1} (epoch {epoch + 1}): {values}; "

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int
 from scipy import sparse, stats
 
-from longtail.chance import BOOTSTRAP
+from longtail.runtime.seeds import BOOTSTRAP
 
 _AT_ONCE = 100  # resamples that are worked on together, to bound memory
 _BINS = 15  # as in a summary

@@ -59,7 +59,7 @@ def look(
         path: of the data, as `sources.read` takes it.
         overrides: what the user has decided.
         template: the recipe to start from; `None`: one that suits the images.
-        device: see `machine.runtime`.
+        device: see `hardware.runtime`.
         workers: processes that decode; 0: this one.
         progress: is told how many images of how many are done.
     Raises: ValueError or FileNotFoundError if the data cannot be read, or a setting is wrong.

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from longtail.metrics import Summary
-from longtail.schedules import Clock
+from longtail.optim.schedules import Clock
 from longtail.text import clock_time
 
 SECONDS_BETWEEN_LINES = 30.0

@@ -136,7 +136,7 @@ def reproduce(
         out: the folder; a run is in its folder `RECIPE/seed-N`.
         seeds: of each row, at least 1: 0, 1 and so on.
         data_root: see `sources.load`.
-        device: see `machine.runtime`.
+        device: see `hardware.runtime`.
         say: see `trainings.run_all`.
         show: see `trainings.run_all`.
     Returns: the rows that are wanted, or all.

@@ -16,21 +16,7 @@ from lightning_fabric import Fabric
 from rich.console import Console
 
 import longtail
-from longtail import (
-    budget,
-    build,
-    card,
-    evaluate,
-    interruptions,
-    machine,
-    methods,
-    owndata,
-    processes,
-    progress,
-    recipe,
-    report,
-    tasks,
-)
+from longtail import budget, build, card, evaluate, methods, owndata, progress, recipe, report, tasks
 from longtail.data import batches
 from longtail.data.pixels import shrink
 from longtail.journal import Journal
@@ -38,9 +24,10 @@ from longtail.learner import Learner
 from longtail.metrics import Summary
 from longtail.networks import ImageClassifier
 from longtail.networks import parameters_in_millions as millions
+from longtail.optim.schedules import Clock
 from longtail.recipe import Recipe
 from longtail.rundir import RunDir
-from longtail.schedules import Clock
+from longtail.runtime import distributed, hardware, signals
 from longtail.tasks import Task
 from longtail.text import duration, one_line
 
@@ -68,8 +55,8 @@ def train(
         advice: why these settings, in lines that are told and kept with the run; see `advice.choose`.
         data_root: see `sources.load`.
         download: see `sources.load`.
-        device: see `machine.runtime`.
-        devices: see `machine.runtime`. More than one starts this program again, so a script that calls this must do
+        device: see `hardware.runtime`.
+        devices: see `hardware.runtime`. More than one starts this program again, so a script that calls this must do
             so under `if __name__ == "__main__"`.
         since: what `time.monotonic` showed when a budget of time began; `None` is now.
         console: where progress goes; `None` is standard error.
@@ -78,7 +65,7 @@ def train(
         the state has been saved.
     """
     since = time.monotonic() if since is None else since
-    fabric = machine.runtime(device=device, devices=devices, precision=settings.precision)
+    fabric = hardware.runtime(device=device, devices=devices, precision=settings.precision)
     first, run, console = fabric.global_rank == 0, RunDir(out), console or Console(stderr=True)
     if first:
         run.check_free()
@@ -100,10 +87,10 @@ def train(
             "data_root": str(data_root.resolve()) if data_root else None,
             "device": device,
             "devices": devices,
-            "precision": machine.precision(fabric),
+            "precision": hardware.precision(fabric),
             "advice": [*advice],
         }
-        run.write_json(run.environment, {**where, "started": machine.now(), "resumed": [], **machine.describe()})
+        run.write_json(run.environment, {**where, "started": hardware.now(), "resumed": [], **hardware.describe()})
         run.write_recipe(recipe.dump(settings))
         try:
             return _launch(fabric, settings, task, run, console, since)
@@ -140,7 +127,7 @@ def resume(
     environment = run.read_json(run.environment)
     if data_root is None and environment["data_root"]:
         data_root = Path(environment["data_root"])
-    fabric = machine.runtime(
+    fabric = hardware.runtime(
         device=device or environment["device"],
         devices=environment["devices"] if devices is None else devices,
         precision=environment.get("precision", settings.precision),
@@ -156,18 +143,18 @@ def resume(
         if fabric.world_size == 1:
             torch.set_num_threads(environment["threads"])  # another number would round differently
         if fabric.global_rank == 0:
-            environment["resumed"].append(machine.now())
+            environment["resumed"].append(hardware.now())
             run.write_json(run.environment, environment)
         return _launch(fabric, settings, task, run, console, since)
 
 
 def _launch(fabric: Fabric, settings: Recipe, task: Task, run: RunDir, console: Console, since: float) -> Summary:
-    machine.launch(fabric)
+    hardware.launch(fabric)
     if fabric.device.type == "cpu":
         in_chunks = getattr(settings.method, "chunk", None) is not None
-        machine.return_memory() if in_chunks else machine.keep_memory()
+        hardware.return_memory() if in_chunks else hardware.keep_memory()
     try:
-        with interruptions.flagged() as interrupted:
+        with signals.flagged() as interrupted:
             summary = fit(fabric, settings, task, run, since=since, interrupted=interrupted, console=console)
     except (Exception, KeyboardInterrupt) as error:
         if fabric.world_size > 1:
@@ -284,7 +271,7 @@ def fit(
     shown = evaluate.images(task, settings, fabric.device, rank=fabric.global_rank, world=fabric.world_size)
 
     def measure() -> tuple[np.ndarray, Summary]:
-        processes.share_buffers(learner.classifier)
+        distributed.share_buffers(learner.classifier)
         part = evaluate.predict(learner.classifier, shown(), settings.augment, device=fabric.device)
         logits = evaluate.joined(part, images=len(task.shown), world=fabric.world_size)
         return logits, evaluate.summarise(task, settings, logits, intervals=False)
@@ -314,7 +301,7 @@ def fit(
             heavier = course.heavier(step) if left is None and settings.augment.stages else 1.0
             display.step(count, loss=float(terms["loss"]), images=images_a_step, heavier=heavier, left=left)
             if done % settings.log_every == 0 or last:
-                values = processes.means(terms)
+                values = distributed.means(terms)
                 if journal:
                     elapsed = seconds + time.monotonic() - began
                     journal.write({"step": done, "epoch": count.epoch, "lr": rate, **values, "seconds": elapsed})
@@ -330,7 +317,7 @@ def fit(
                 decision = course.decide(step, trial)
                 if journal:
                     journal.write(decision)
-            stop = processes.anywhere(interrupted.is_set(), fabric.device) and not last
+            stop = distributed.anywhere(interrupted.is_set(), fabric.device) and not last
             if first and (measured or stop or time.monotonic() - saved_at > _SECONDS_BETWEEN_CHECKPOINTS):
                 state = learner.state(done, seconds + time.monotonic() - began)
                 pruned = plan.pruning.state() if plan.pruning is not None else None

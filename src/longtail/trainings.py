@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from longtail import interruptions, recipe
+from longtail import recipe
 from longtail.recipe import Recipe
 from longtail.rundir import RunDir
+from longtail.runtime import signals
 from longtail.text import clock_time, yaml_value
 
 _PROGRAM = (sys.executable, "-m", "longtail.cli")
@@ -171,7 +172,7 @@ def run_all(
     Args:
         trainings: of `plan`.
         data_root: see `sources.load`.
-        device: see `machine.runtime`; an interrupted training goes on with what it had.
+        device: see `hardware.runtime`; an interrupted training goes on with what it had.
         say: is told in a line what has been done.
         show: is told again and again how the training at hand is getting on.
     Raises: ValueError as `check` does, or if a training fails; KeyboardInterrupt after SIGINT, SIGTERM or SIGHUP, when
@@ -281,7 +282,7 @@ def _interruptible() -> Iterator[None]:
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    with interruptions.handled(interrupt, "SIGTERM", "SIGHUP"):
+    with signals.handled(interrupt, "SIGTERM", "SIGHUP"):
         yield
 
 

@@ -12,7 +12,7 @@ from longtail import build, recipe
 from longtail.data import augment as A
 from longtail.data.batches import Batch, Mixed
 from longtail.data.pixels import cutmix
-from longtail.schedules import Clock
+from longtail.optim.schedules import Clock
 
 OFF = A.Augmentation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 ALWAYS = replace(OFF, cutmix=1.0)

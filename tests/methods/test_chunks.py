@@ -11,7 +11,7 @@ from longtail import build, recipe
 from longtail.data.batches import Batch
 from longtail.methods.chunks import in_chunks
 from longtail.networks import Backbone, ResNet9
-from longtail.schedules import Clock
+from longtail.optim.schedules import Clock
 
 
 class Smooth(Backbone):

@@ -17,10 +17,10 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from longtail.chance import DECODE, ORDER
 from longtail.data.crops import centre_crop, channels_first, random_crop
 from longtail.data.pruning import Pruning, Weights
 from longtail.data.source import Source
+from longtail.runtime.seeds import DECODE, ORDER
 
 Sampling = Literal["instance", "balanced"]
 Rows = tuple[Int[np.ndarray, " batch"], ...]

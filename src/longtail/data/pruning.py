@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from longtail.chance import PRUNE
+from longtail.runtime.seeds import PRUNE
 
 
 class Weights(NamedTuple):

@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int
 
-from longtail.chance import SPLIT
 from longtail.counts import count
 from longtail.data.source import PARTS
+from longtail.runtime.seeds import SPLIT
 from longtail.text import first_few, quantity
 
 _TRAIN, _VALIDATION, _TEST = range(len(PARTS))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from longtail.data.batches import Batch, Stream
 from longtail.networks import ImageClassifier, Images
-from longtail.schedules import Clock
+from longtail.optim.schedules import Clock
 
 
 class Step(NamedTuple):

@@ -12,8 +12,8 @@ from longtail.losses import anchors_without_positive, at_least_float32, prototyp
 from longtail.methods.base import Method, Step, full_precision
 from longtail.methods.chunks import in_chunks
 from longtail.networks import ImageClassifier
-from longtail.processes import gather
-from longtail.schedules import Clock
+from longtail.optim.schedules import Clock
+from longtail.runtime.distributed import gather
 
 Alpha = Callable[[Clock], float]
 

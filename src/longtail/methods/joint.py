@@ -12,7 +12,7 @@ from longtail.losses import prototypical
 from longtail.methods.base import Step, full_precision
 from longtail.methods.plain import LogitAdjustment
 from longtail.networks import ImageClassifier
-from longtail.schedules import Clock
+from longtail.optim.schedules import Clock
 
 
 class LogitAdjustmentPSC(LogitAdjustment):

@@ -8,7 +8,7 @@ from longtail.data.batches import Batch, Sampling, Stream
 from longtail.losses import adjusted_logits, at_least_float32, smoothed_cross_entropy
 from longtail.methods.base import Method, Step, full_precision
 from longtail.networks import ImageClassifier
-from longtail.schedules import Clock
+from longtail.optim.schedules import Clock
 
 
 class CrossEntropy(Method):

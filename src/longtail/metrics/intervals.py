@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 
-from longtail.chance import BOOTSTRAP
 from longtail.counts import Counts
 from longtail.metrics.scores import Labels
+from longtail.runtime.seeds import BOOTSTRAP
 
 Interval = tuple[float, float]
 Drawn = Float[np.ndarray, "classes resamples"]

@@ -5,13 +5,13 @@ import threading
 
 import pytest
 
-from longtail import interruptions
+from longtail.runtime import signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_first_signal_is_a_flag_and_second_one_raises(number):
     before = signal.getsignal(number)
-    with interruptions.flagged() as flag:
+    with signals.flagged() as flag:
         assert not flag.is_set()
         signal.raise_signal(number)
         assert flag.is_set()
@@ -24,7 +24,7 @@ def test_handlers_come_back_after_an_error():
     before, told = signal.getsignal(signal.SIGTERM), []
 
     def fail_within() -> None:
-        with interruptions.handled(lambda number, _: told.append(number), "SIGTERM", "SIGNONE"):
+        with signals.handled(lambda number, _: told.append(number), "SIGTERM", "SIGNONE"):
             signal.raise_signal(signal.SIGTERM)
             raise ValueError("within")
 
@@ -38,7 +38,7 @@ def test_another_thread_leaves_the_handlers_alone():
     seen = []
 
     def work() -> None:
-        with interruptions.flagged() as flag:
+        with signals.flagged() as flag:
             seen.extend([signal.getsignal(signal.SIGTERM), flag.is_set()])
 
     thread = threading.Thread(target=work)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from longtail import build, recipe
-from longtail.muon import Muon, orthogonalised
+from longtail.optim.muon import Muon, orthogonalised
 
 
 @pytest.fixture(autouse=True)

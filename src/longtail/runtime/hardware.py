@@ -14,8 +14,9 @@ import torch
 from lightning_fabric import Fabric
 
 import longtail
-from longtail.convolution import HAS_AMX
 
+# Matrix units for bfloat16, which make mixed precision pay on a CPU.
+HAS_AMX = bool(getattr(torch.cpu, "get_capabilities", dict)().get("amx_bf16"))
 _LAUNCHED = "LONGTAIL_LAUNCHED_BY"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 Precision = Literal["fp64", "fp32", "bf16", "fp16"]

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from longtail import schedules
-from longtail.schedules import Clock
+from longtail.optim import schedules
+from longtail.optim.schedules import Clock
 
 EPOCHS, STEPS_PER_EPOCH = 200, 21
 CLOCKS = [Clock.at(step=s, epochs=EPOCHS, steps_per_epoch=STEPS_PER_EPOCH) for s in range(EPOCHS * STEPS_PER_EPOCH)]

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from longtail import machine
+from longtail.runtime import hardware
 
 FAULTS = """
 import resource, torch
@@ -67,11 +67,11 @@ def test_absent_devices_are_named():
         if device == "cuda" and torch.cuda.is_available():
             continue
         with pytest.raises(ValueError, match=f"'{device}' is {reason}.*; allowed here: auto, cpu"):
-            machine.runtime(device=device)
+            hardware.runtime(device=device)
     with pytest.raises(ValueError, match="devices is 0"):
-        machine.runtime(device="cpu", devices=0)
+        hardware.runtime(device="cpu", devices=0)
     with pytest.raises(ValueError, match="precision is fp16, which does not run on cpu"):
-        machine.runtime(device="cpu", precision="fp16")
+        hardware.runtime(device="cpu", precision="fp16")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_absent_devices_are_named():
 )
 def test_auto_is_bf16_where_the_processor_has_instructions_for_it(monkeypatch, able, expected):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
-    assert machine.precision(machine.runtime(device="cpu", precision="auto")) == expected
+    assert hardware.precision(hardware.runtime(device="cpu", precision="auto")) == expected
 
 
 @pytest.mark.parametrize("cuda", [True, False])
@@ -90,20 +90,20 @@ def test_auto_asks_the_device_that_auto_takes(monkeypatch, cuda, mps):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    monkeypatch.setattr(machine, "_has_bf16", lambda kind: asked.append(kind) or False)
-    on_cpu = machine.runtime(device="cpu")
-    monkeypatch.setattr(machine, "Fabric", lambda **_: on_cpu)
-    machine.runtime(device="auto", precision="auto")
-    machine.runtime(device="cpu", precision="auto")
+    monkeypatch.setattr(hardware, "_has_bf16", lambda kind: asked.append(kind) or False)
+    on_cpu = hardware.runtime(device="cpu")
+    monkeypatch.setattr(hardware, "Fabric", lambda **_: on_cpu)
+    hardware.runtime(device="auto", precision="auto")
+    hardware.runtime(device="cpu", precision="auto")
     assert asked == ["cuda" if cuda else "mps" if mps else "cpu", "cpu"]
 
 
 def test_a_version_of_pytorch_that_does_not_say_what_a_processor_has(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities")
-    assert machine.precision(machine.runtime(device="cpu", precision="auto")) == "fp32"
+    assert hardware.precision(hardware.runtime(device="cpu", precision="auto")) == "fp32"
 
 
 @pytest.mark.parametrize("native", [True, False])
 def test_auto_on_cuda_leaves_emulation_alone(monkeypatch, native):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native or including_emulation)
-    assert machine._has_bf16("cuda") == native and not machine._has_bf16("mps")
+    assert hardware._has_bf16("cuda") == native and not hardware._has_bf16("mps")

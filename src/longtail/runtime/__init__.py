@@ -1,0 +1,1 @@
+"""Devices, processes, signals and random seeds; nothing here knows of images, classes or recipes."""
