@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance
 
-from longtail.data import alike, sources
+from longtail.data import sources
+from longtail.data.audit import duplicates
 from measure import HERE, about, table
 
 IMAGES = 30_000
@@ -94,7 +95,7 @@ def changes() -> Iterator[tuple[str, Callable[[Pixels], Pixels]]]:
 
 
 def thumbnails(pixels: list[Pixels]) -> np.ndarray:
-    return np.stack([alike.thumbnail(np.ascontiguousarray(each)) for each in pixels])
+    return np.stack([duplicates.thumbnail(np.ascontiguousarray(each)) for each in pixels])
 
 
 def found_again(pixels: list[Pixels], known: np.ndarray, tried: int = 1000) -> str:
@@ -102,7 +103,7 @@ def found_again(pixels: list[Pixels], known: np.ndarray, tried: int = 1000) -> s
     which = np.random.default_rng(0).choice(len(pixels), tried, replace=False)
     rows: list[list[object]] = []
     for words, change in changes():
-        groups = alike.nearly(np.concatenate([known, thumbnails([change(pixels[i]) for i in which])]))
+        groups = duplicates.nearly(np.concatenate([known, thumbnails([change(pixels[i]) for i in which])]))
         together = {frozenset((i, j)) for group in groups for i in group.tolist() for j in group.tolist() if i < j}
         hits = sum(frozenset((int(i), len(known) + n)) in together for n, i in enumerate(which))
         rows.append([words, f"{hits / tried:.1%}"])
@@ -128,7 +129,7 @@ def draw(name: str, pixels: list[Pixels], which: np.ndarray, folder: Path) -> No
 
 def trust(name: str, pixels: list[Pixels], labels: np.ndarray, known: np.ndarray, sheet: Path | None) -> list[object]:
     start = time.perf_counter()
-    groups = alike.nearly(known)
+    groups = duplicates.nearly(known)
     seconds = time.perf_counter() - start
     both = pairs(groups)
     if sheet:
@@ -146,7 +147,7 @@ def growth(known: np.ndarray) -> str:
     rows: list[list[object]] = []
     for images in (25_000, 50_000, 100_000, 200_000, 400_000):
         start = time.perf_counter()
-        alike.nearly(every[:images])
+        duplicates.nearly(every[:images])
         rows.append([f"{images:,}", time.perf_counter() - start])
     return table(["images", "s"], rows)
 

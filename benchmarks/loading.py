@@ -24,8 +24,8 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 from torchvision.io import ImageReadMode, decode_jpeg
 
-from longtail.data import augment, batches, pack, sources
-from longtail.data.decoding import decode
+from longtail.data import augment, batches, decoded_cache, sources
+from longtail.data.decode import decode
 from longtail.runtime import hardware
 from measure import HERE, about, alternate, median, ratio, table
 
@@ -127,7 +127,7 @@ def loading(rounds: int, images: int) -> str:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(content)
             source = sources.read(folder).source
-            packed = pack.pack(
+            packed = decoded_cache.pack(
                 source, shorter_side=round(side * 8 / 7), folder=Path(temporary) / "packed", workers=WORKERS
             )
             loaders = {

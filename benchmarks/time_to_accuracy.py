@@ -18,7 +18,8 @@ from statistics import mean, stdev
 import matplotlib.pyplot as plt
 
 import machine
-from longtail import build, counts, networks, progress, recipe, tasks, trainings
+from longtail import build, networks, progress, recipe, tasks, trainings
+from longtail.data import class_counts
 from longtail.rundir import RunDir
 from measure import HERE, about, table
 
@@ -26,7 +27,7 @@ KEPT = HERE / "time_to_accuracy.json"
 SET, CIFAR10 = "cifar100-lt-100", "CIFAR-10-LT, imbalance 10"
 VALIDATION = ("split=validation", "data.validation=50")
 SHARES = ("top1", "many", "medium", "few")
-IMAGES = int(counts.exponential(500, 100, 100.0).sum())  # that all rows of this set learn from
+IMAGES = int(class_counts.exponential(500, 100, 100.0).sum())  # that all rows of this set learn from
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from longtail import counts, exhibits, metrics, pictures, recipe
+from longtail import exhibits, metrics, pictures, recipe
+from longtail.data import class_counts
 from longtail.exhibits import Gallery
 from longtail.metrics import scores
 from longtail.rundir import RunDir
@@ -50,7 +51,7 @@ def write(
     run, rng = RunDir(path), np.random.default_rng([classes, seed])
     run.make()
     settings = recipe.load(f"digits-lt/{method}", [f"seed={seed}", "epochs=20", *overrides])
-    each = counts.exponential(n_max, classes, imbalance)
+    each = class_counts.exponential(n_max, classes, imbalance)
     names = names or [f"class {c:04}" for c in range(classes)]
     labels = np.random.default_rng([data, classes]).permutation(np.repeat(np.arange(classes), per_class))
     known = skill * (0.4 + np.log(each + 1) / np.log(n_max + 1))
@@ -94,8 +95,8 @@ def write(
     return run
 
 
-def bounds(settings: recipe.Recipe) -> counts.Groups:
-    return counts.Groups(many=settings.groups.many, few=settings.groups.few)
+def bounds(settings: recipe.Recipe) -> class_counts.Groups:
+    return class_counts.Groups(many=settings.groups.many, few=settings.groups.few)
 
 
 def _write_log(run: RunDir, summary: metrics.Summary, *, epochs: int) -> None:

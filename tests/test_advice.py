@@ -8,8 +8,8 @@ from PIL import Image
 
 import untidy
 from longtail import advice, recipe
-from longtail.data import crew, sources
-from longtail.data.audit import sizes_of
+from longtail.data import sources, worker_pool
+from longtail.data.audit.audit import sizes_of
 from longtail.data.source import Listing, Source
 
 
@@ -233,7 +233,7 @@ def test_many_small_images_are_not_kept_in_memory():
         settings(advice.advise(listing(images), sizes=sizes((64, 64)))).data for images in (100_000, 1_000_000)
     )
     assert (few.in_memory, few.workers) == (True, 0)
-    assert (many.in_memory, many.workers) == (False, crew.cores())
+    assert (many.in_memory, many.workers) == (False, worker_pool.cores())
     own = ["data.in_memory=true"]
     assert settings(advice.advise(listing(1_000_000), own, sizes=sizes((64, 64))), *own).data.in_memory
 

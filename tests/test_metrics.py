@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from longtail import metrics
-from longtail.counts import Groups
+from longtail.data.class_counts import Groups
 from longtail.metrics import ClassResult, Summary, summarise
 
 # Any, because its annotations allow neither `average=None` nor a number for `zero_division`.

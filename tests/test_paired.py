@@ -10,7 +10,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from longtail import metrics, paired
-from longtail.counts import Groups
+from longtail.data.class_counts import Groups
 from longtail.paired import Outcomes
 
 COUNTS = np.array([500, 120, 60, 10, 3])

@@ -15,8 +15,9 @@ from rich.console import Console
 from torch import nn
 
 import runs
-from longtail import build, counts, evaluate, learner, methods, networks, recipe, tasks, train
-from longtail.data.pruning import Pruning
+from longtail import build, evaluate, learner, methods, networks, recipe, tasks, train
+from longtail.data import class_counts
+from longtail.data.infobatch import Pruning
 from longtail.losses import contrastive
 from longtail.optim.schedules import Clock
 from longtail.rundir import RunDir
@@ -84,7 +85,7 @@ def test_a_run_folder_holds_all_that_was_promised(finished):
     }
     torch.load(finished / "last.ckpt", weights_only=True)
     split, model = runs.json_of(finished / "split.json"), runs.json_of(finished / "model.json")
-    assert split["counts"] == model["train_counts"] == counts.exponential(124, 10, 100).tolist()
+    assert split["counts"] == model["train_counts"] == class_counts.exponential(124, 10, 100).tolist()
     assert sum(split["counts"]) == len(split["train"]) == len(set(split["train"]))
     assert model["class_names"] == [str(digit) for digit in range(10)]
     environment = runs.json_of(finished / "environment.json")

@@ -15,10 +15,10 @@ import torch
 
 from longtail import owndata, recipe
 from longtail.data import sources
-from longtail.data.audit import Sizes, sizes_of
-from longtail.data.crew import cores
-from longtail.data.decoding import size_of
+from longtail.data.audit.audit import Sizes, sizes_of
+from longtail.data.decode import size_of
 from longtail.data.source import PARTS, Listing
+from longtail.data.worker_pool import cores
 from longtail.recipe import Recipe
 
 SMALL, LARGE = "own/small", "own/large"

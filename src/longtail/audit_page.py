@@ -8,8 +8,8 @@ from longtail.data.source import Source
 from longtail.text import printable
 
 if TYPE_CHECKING:
-    from longtail.data.audit import Audit
-    from longtail.data.findings import Finding
+    from longtail.data.audit.audit import Audit
+    from longtail.data.audit.findings import Finding
     from longtail.preview import Preview
 
 _LINES = 12  # of a finding that are shown

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
-from longtail import counts, methods, networks, recipe
-from longtail.data import augment
-from longtail.data.pruning import Pruning
+from longtail import methods, networks, recipe
+from longtail.data import augment, class_counts
+from longtail.data.infobatch import Pruning
 from longtail.optim import schedules
 from longtail.optim.muon import Muon
 from longtail.optim.schedules import Clock
@@ -47,7 +47,7 @@ def classifier(
     return networks.ImageClassifier(backbone, layer)
 
 
-def method(settings: recipe.Recipe, train_counts: counts.Counts, *, fetch: bool = True) -> methods.Method:
+def method(settings: recipe.Recipe, train_counts: class_counts.Counts, *, fetch: bool = True) -> methods.Method:
     """The method with fresh state.
 
     Args:
@@ -62,7 +62,7 @@ def method(settings: recipe.Recipe, train_counts: counts.Counts, *, fetch: bool 
         case recipe.CrossEntropy(sampling=sampling, smoothing=smoothing):
             return methods.CrossEntropy(network, sampling=sampling, smoothing=smoothing)
         case recipe.LogitAdjustment(tau=tau, smoothing=smoothing, psc=psc):
-            shares = torch.from_numpy(counts.priors(train_counts)).float()
+            shares = torch.from_numpy(class_counts.priors(train_counts)).float()
             if psc is None:
                 return methods.LogitAdjustment(network, prior=shares, tau=tau, smoothing=smoothing)
             return methods.LogitAdjustmentPSC(
@@ -186,12 +186,12 @@ def augmentation(settings: recipe.Recipe) -> augment.Augmentation:
     )
 
 
-def groups(settings: recipe.Recipe) -> counts.Groups:
+def groups(settings: recipe.Recipe) -> class_counts.Groups:
     """The bounds of many-, medium- and few-shot classes."""
-    return counts.Groups(settings.groups.many, settings.groups.few)
+    return class_counts.Groups(settings.groups.many, settings.groups.few)
 
 
-def prior(settings: recipe.Recipe, train_counts: counts.Counts) -> Float[np.ndarray, " classes"]:
+def prior(settings: recipe.Recipe, train_counts: class_counts.Counts) -> Float[np.ndarray, " classes"]:
     """The distribution of classes that the classifier's probabilities assume: that of the images it was shown.
 
     Logit adjustment takes as much of it away again as `tau` says: all of it if that is 1.
@@ -206,11 +206,11 @@ def prior(settings: recipe.Recipe, train_counts: counts.Counts) -> Float[np.ndar
     """
     match settings.method:
         case recipe.CrossEntropy(sampling="instance"):
-            return counts.priors(train_counts)
+            return class_counts.priors(train_counts)
         case recipe.LogitAdjustment(tau=tau):
-            return _powers(counts.priors(train_counts), 1 - tau)
+            return _powers(class_counts.priors(train_counts), 1 - tau)
         case recipe.CrossEntropy() | recipe.HybridSC() | recipe.HybridPSC():
-            return counts.priors((train_counts > 0).astype(np.int64))
+            return class_counts.priors((train_counts > 0).astype(np.int64))
 
 
 def _powers(prior: Float[np.ndarray, " classes"], power: float) -> Float[np.ndarray, " classes"]:

@@ -123,7 +123,7 @@ def audit(
 ) -> None:
     """Look at all images of your own before training: what is broken, double, under two labels, or too rare."""
     from longtail import audit_page, preview, progress
-    from longtail.data import crew
+    from longtail.data import worker_pool
 
     with _interruptible(), progress.counting("looking at images") as tell:
         found = preview.look(
@@ -131,7 +131,7 @@ def audit(
             overrides or [],
             template=template,
             device=device,
-            workers=crew.cores() if workers is None else workers,
+            workers=worker_pool.cores() if workers is None else workers,
             progress=tell,
         )
     command = shlex.join(

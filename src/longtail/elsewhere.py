@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Int
 
 from longtail import card, metrics, predict, recipe
-from longtail.counts import Groups
 from longtail.data import sources
+from longtail.data.class_counts import Groups
 from longtail.data.queries import Queries, Query
 from longtail.data.source import PARTS, Listing, Part
-from longtail.data.sources.forms import tell
+from longtail.data.sources.detect import tell
 from longtail.metrics import Summary
 from longtail.rundir import RunDir
 from longtail.text import first_few, printable, quantity

@@ -9,8 +9,8 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from longtail import build, methods, recipe
-from longtail.counts import Counts
 from longtail.data import augment, batches
+from longtail.data.class_counts import Counts
 from longtail.networks import ImageClassifier
 from longtail.optim.schedules import Clock
 from longtail.recipe import Recipe

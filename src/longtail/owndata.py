@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from longtail import counts, recipe
-from longtail.data import crew, pack, sources, splits
-from longtail.data.crew import Progress
+from longtail import recipe
+from longtail.data import class_counts, decoded_cache, sources, splits, worker_pool
 from longtail.data.source import PARTS
 from longtail.data.sources.columns import GROUPS
+from longtail.data.worker_pool import Progress
 from longtail.text import first_few, printable, quantity
 
 Say = Callable[[str], object]
@@ -68,10 +68,10 @@ def decode(
     Returns: the same images, from where they are fastest to get; and positions of unreadable ones, with the reason.
     Raises: ValueError if they are to be kept and there is no room for them.
     """
-    workers = crew.cores() if len(source.labels) > _MANY else 0
+    workers = worker_pool.cores() if len(source.labels) > _MANY else 0
     if data.packed is False:
-        return source, pack.check(source, workers=workers, progress=progress)
-    packed = pack.pack(
+        return source, decoded_cache.check(source, workers=workers, progress=progress)
+    packed = decoded_cache.pack(
         source,
         shorter_side=shrunk_side(data),
         folder=sources.cache_folder() / "packed",
@@ -127,9 +127,9 @@ def check_losses(listing: sources.Listing, unreadable: Mapping[int, str], data: 
             f"data.max_unreadable {data.max_unreadable:g} allows: {some}"
         )
     trains = np.ones(len(source.labels), bool) if listing.parts is None else listing.parts <= 0
-    before = counts.count(source.labels[trains], len(source.class_names))
+    before = class_counts.count(source.labels[trains], len(source.class_names))
     trains[lost] = False
-    after = counts.count(source.labels[trains], len(source.class_names))
+    after = class_counts.count(source.labels[trains], len(source.class_names))
     vanished = np.flatnonzero((before > 0) & (after == 0)).tolist()
     if vanished:
         names = first_few([source.class_names[c] for c in vanished])
@@ -154,7 +154,7 @@ def merge_rare(
     Returns: the images, and what was done, in lines.
     Raises: ValueError if there is a rare class and the settings call that an error.
     """
-    names, each = source.class_names, counts.count(source.labels[readable], len(source.class_names))
+    names, each = source.class_names, class_counts.count(source.labels[readable], len(source.class_names))
     rare = np.flatnonzero(each < (data.min_images or 0)).tolist()
     if not rare:
         return source, ()

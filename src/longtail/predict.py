@@ -13,13 +13,13 @@ from jaxtyping import Float, UInt8
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 
 from longtail import evaluate, recipe
-from longtail.counts import Counts
 from longtail.data.batches import by_workers
-from longtail.data.crew import cores
+from longtail.data.class_counts import Counts
 from longtail.data.crops import centre_crop, shrunk
-from longtail.data.decoding import UnreadableError, decode
+from longtail.data.decode import UnreadableError, decode
 from longtail.data.queries import Queries, Query
 from longtail.data.source import Pixels
+from longtail.data.worker_pool import cores
 from longtail.networks import ImageClassifier
 from longtail.priors import Prior
 from longtail.recipe.base import Colour

@@ -9,9 +9,9 @@ from longtail import advice, build, owndata
 from longtail.advice import Advice
 from longtail.cost import Cost, cost
 from longtail.data import sources
-from longtail.data.audit import Audit, audit
+from longtail.data.audit.audit import Audit, audit
+from longtail.data.audit.scan import Progress
 from longtail.data.source import Listing
-from longtail.data.survey import Progress
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from longtail import counts, priors
+from longtail import priors
+from longtail.data import class_counts
 from longtail.data.sources.records import clean
 from longtail.data.sources.tables import KINDS, read_table
 from longtail.predict import Model, Predicted
@@ -74,9 +75,9 @@ def _adjusted(found: Iterable[Predicted], assumed: Prior, wanted: Prior) -> Iter
 def _wanted(model: Model, prior: str, assumed: Prior) -> Prior:
     match prior:
         case "train":
-            return counts.priors(model.train_counts)
+            return class_counts.priors(model.train_counts)
         case "uniform":
-            return counts.priors((assumed > 0).astype(np.int64))
+            return class_counts.priors((assumed > 0).astype(np.int64))
     wanted = read(Path(prior).expanduser(), model.class_names)
     unseen = np.flatnonzero((wanted > 0) & (assumed == 0)).tolist()
     if unseen:

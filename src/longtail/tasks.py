@@ -8,10 +8,10 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Int
 
-from longtail import counts, owndata, recipe
-from longtail.data import sources
-from longtail.data.crew import Progress
+from longtail import owndata, recipe
+from longtail.data import class_counts, sources
 from longtail.data.source import PARTS, Part
+from longtail.data.worker_pool import Progress
 from longtail.rundir import RunDir
 
 Measured = Literal["train", "validation", "test"]
@@ -128,7 +128,7 @@ def _named(settings: recipe.Recipe, *, split: Measured | None, data_root: Path |
         if measured.class_names != train.class_names:
             raise ValueError(f"{data.name}: the test split has other classes than the training split")
         shown = np.arange(len(measured.labels))
-    each = counts.count(train.labels[chosen], len(train.class_names))
+    each = class_counts.count(train.labels[chosen], len(train.class_names))
     return Task(train, chosen, held, measured, shown, each, split, sources.fingerprint(train))
 
 
@@ -207,7 +207,7 @@ def _of_parts(
         parts["validation"],
         source,
         shown,
-        counts.count(source.labels[parts["train"]], len(source.class_names)),
+        class_counts.count(source.labels[parts["train"]], len(source.class_names)),
         split,
         fingerprint,
         parts["test"],
@@ -225,7 +225,7 @@ def _cut(
 ) -> tuple[Int[np.ndarray, " chosen"], Int[np.ndarray, " held"]]:
     """Positions of the images that a profile of class counts leaves, and of those held out for validation."""
     classes, natural = len(class_names), data.profile_used == "natural"
-    available = counts.count(labels, classes)
+    available = class_counts.count(labels, classes)
     n_max = data.n_max or int(available.max() if natural else available.min())
     # A tenth is held out for a recipe that measures on it; other recipes learn from every image they may.
     held_out = data.validation if data.validation is not None else max(1, n_max // 10) * holds_out
@@ -235,8 +235,8 @@ def _cut(
             f"data.imbalance is {data.imbalance:g} and n_max {n_max}: {(wanted == 0).sum()} classes would have no "
             f"image; allowed: an imbalance of at most {n_max}"
         )
-    return counts.subset(labels, wanted, seed=data.seed, held_out=held_out, class_names=class_names)
+    return class_counts.subset(labels, wanted, seed=data.seed, held_out=held_out, class_names=class_names)
 
 
-def _profile(name: str) -> Callable[[int, int, float], counts.Counts]:
-    return {"exponential": counts.exponential, "pareto": counts.pareto, "step": counts.step}[name]
+def _profile(name: str) -> Callable[[int, int, float], class_counts.Counts]:
+    return {"exponential": class_counts.exponential, "pareto": class_counts.pareto, "step": class_counts.step}[name]

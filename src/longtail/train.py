@@ -18,7 +18,7 @@ from rich.console import Console
 import longtail
 from longtail import budget, build, card, evaluate, methods, owndata, progress, recipe, report, tasks
 from longtail.data import batches
-from longtail.data.pixels import shrink
+from longtail.data.augment.pixels import shrink
 from longtail.journal import Journal
 from longtail.learner import Learner
 from longtail.metrics import Summary

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longtail.counts import count
+from longtail.data.class_counts import count
 from longtail.data.source import PARTS
 from longtail.data.splits import Split, assign, describe
 

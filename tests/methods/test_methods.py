@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from longtail import build, methods, recipe
 from longtail.data.batches import Batch, Stream
-from longtail.data.pruning import Weights
+from longtail.data.infobatch import Weights
 from longtail.losses import prototypical, supervised_contrastive
 from longtail.optim import schedules
 from longtail.optim.schedules import Clock

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from longtail.data.crops import centre_crop, channels_first, random_crop
-from longtail.data.pruning import Pruning, Weights
+from longtail.data.infobatch import Pruning, Weights
 from longtail.data.source import Source
 from longtail.runtime.seeds import DECODE, ORDER
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from longtail.data.sources import Images, unlabelled
-from longtail.data.sources.forms import LISTINGS
+from longtail.data.sources.detect import LISTINGS
 
 STANDARD_INPUT = "-"
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int
 
-from longtail.counts import count
+from longtail.data.class_counts import count
 from longtail.data.source import PARTS
 from longtail.runtime.seeds import SPLIT
 from longtail.text import first_few, quantity

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 
-from longtail.counts import Counts
+from longtail.data.class_counts import Counts
 from longtail.metrics.scores import Labels
 from longtail.runtime.seeds import BOOTSTRAP
 

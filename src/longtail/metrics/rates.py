@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float64, Int
 
-from longtail.counts import Counts
+from longtail.data.class_counts import Counts
 from longtail.metrics import checks
 from longtail.metrics.scores import Labels
 

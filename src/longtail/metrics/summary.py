@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from longtail.counts import Counts, Groups
+from longtail.data.class_counts import Counts, Groups
 from longtail.metrics import calibration, checks, intervals, rates
 from longtail.metrics.calibration import Bin
 from longtail.metrics.intervals import Interval

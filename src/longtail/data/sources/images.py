@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow
 from jaxtyping import Int
 
-from longtail.data.decoding import decode
+from longtail.data.decode import decode
 from longtail.data.source import Pixels, Source
 from longtail.text import printable, quantity
 

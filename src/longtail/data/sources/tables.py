@@ -16,7 +16,7 @@ import pyarrow
 from jaxtyping import Int
 
 from longtail.data.sources.columns import known
-from longtail.data.sources.hub import class_names_of, image_column, open_parquet, read_columns
+from longtail.data.sources.hf_parquet import class_names_of, image_column, open_parquet, read_columns
 from longtail.text import join_or, one_line, quantity, yaml_value
 
 KINDS = {

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from longtail.counts import Counts, Groups, count, gini
-from longtail.data import findings
-from longtail.data.alike import Positions
-from longtail.data.findings import Finding
+from longtail.data.audit import findings
+from longtail.data.audit.duplicates import Positions
+from longtail.data.audit.findings import Finding
+from longtail.data.audit.scan import Progress, survey
+from longtail.data.class_counts import Counts, Groups, count, gini
 from longtail.data.source import PARTS, Listing, Part
 from longtail.data.splits import Split, assign
-from longtail.data.survey import Progress, survey
 
 Divide = Callable[[Positions], Split]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from longtail import recipe
 from longtail.data.batches import Plan, Stream, in_memory
-from longtail.data.pruning import Pruning
+from longtail.data.infobatch import Pruning
 
 # Of eight images the first six are easy: their losses are below the mean, which is 1.
 LOSSES = torch.tensor([0.5, 0.0, 0.25, 0.5, 0.5, 0.25, 2.0, 4.0])

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from longtail import build, recipe
 from longtail.data import augment as A
+from longtail.data.augment.pixels import cutmix
 from longtail.data.batches import Batch, Mixed
-from longtail.data.pixels import cutmix
 from longtail.optim.schedules import Clock
 
 OFF = A.Augmentation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import standins
 from longtail.data import sources
 from longtail.data.source import PARTS
-from longtail.data.sources.listings import CLASS_NAMES
+from longtail.data.sources.lists_coco import CLASS_NAMES
 from messages import one_line
 from standins import encode, picture
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
-from longtail.data.trivial_augment import NOTHING, OPERATIONS, STRONGEST, apply
+from longtail.data.augment.trivial_augment import NOTHING, OPERATIONS, STRONGEST, apply
 
 LEVELS = range(-STRONGEST, STRONGEST + 1)
 

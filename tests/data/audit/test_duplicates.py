@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
-from longtail.data import alike
+from longtail.data.audit import duplicates
 from untidy import scene
 
 
 def thumbnails(*pictures):
-    return np.stack([alike.thumbnail(np.ascontiguousarray(picture)) for picture in pictures])
+    return np.stack([duplicates.thumbnail(np.ascontiguousarray(picture)) for picture in pictures])
 
 
 def saved(picture, quality):
@@ -35,13 +35,15 @@ def test_digest_sees_every_pixel_and_the_shape():
     picture = scene(0, seed=0, height=24, width=32)
     other = picture.copy()
     other[-1, -1, -1] ^= 1
-    assert alike.digest(picture) == alike.digest(picture.copy())
-    assert len({alike.digest(each) for each in (picture, other, picture.reshape(32, 24, 3), picture[:, ::-1])}) == 4
+    assert duplicates.digest(picture) == duplicates.digest(picture.copy())
+    assert (
+        len({duplicates.digest(each) for each in (picture, other, picture.reshape(32, 24, 3), picture[:, ::-1])}) == 4
+    )
 
 
 @given(st.lists(st.integers(0, 4), max_size=12))
 def test_same_groups_everything_that_is_there_twice(values):
-    groups = alike.same([bytes([value]) for value in values])
+    groups = duplicates.same([bytes([value]) for value in values])
     assert sorted(sorted(values[i] for i in group) for group in groups) == sorted(
         [value] * values.count(value) for value in {*values} if values.count(value) > 1
     )
@@ -62,7 +64,7 @@ def test_same_groups_everything_that_is_there_twice(values):
 )
 def test_a_changed_image_is_nearly_the_same(change):
     pictures = [scene(label, seed=label, height=60, width=80) for label in range(20)]
-    groups = alike.nearly(thumbnails(*pictures, *map(change, pictures)))
+    groups = duplicates.nearly(thumbnails(*pictures, *map(change, pictures)))
     assert [group.tolist() for group in groups] == [[i, i + 20] for i in range(20)]
 
 
@@ -78,35 +80,35 @@ def test_a_changed_image_is_nearly_the_same(change):
 )
 def test_another_image_is_not(change):
     pictures = [scene(label, seed=label, height=60, width=80) for label in range(20)]
-    assert len(alike.nearly(thumbnails(*pictures, *map(change, pictures)))) == 0
+    assert len(duplicates.nearly(thumbnails(*pictures, *map(change, pictures)))) == 0
 
 
 def test_images_without_contrast_are_not_told_from_each_other():
     rng = np.random.default_rng(0)
     fog = [rng.integers(100, 104, (32, 32, 3)).astype(np.uint8) for _ in range(4)]
-    assert len(alike.nearly(thumbnails(*fog, *[np.zeros((8, 8, 3), np.uint8)] * 2))) == 0
+    assert len(duplicates.nearly(thumbnails(*fog, *[np.zeros((8, 8, 3), np.uint8)] * 2))) == 0
 
 
 @pytest.mark.parametrize("images", [0, 1])
 def test_no_group_among_so_few(images):
-    assert alike.nearly(np.full((images, 16, 16, 3), 9, np.uint8)) == []
-    assert alike.nearly(thumbnails(scene(0, seed=0))[:images]) == []
+    assert duplicates.nearly(np.full((images, 16, 16, 3), 9, np.uint8)) == []
+    assert duplicates.nearly(thumbnails(scene(0, seed=0))[:images]) == []
 
 
 def test_order_does_not_matter():
     pictures = [scene(0, seed=seed) for seed in range(30)]
     pictures += [saved(picture, 70) for picture in pictures[:10]]
     order = np.random.default_rng(0).permutation(len(pictures))
-    shuffled = alike.nearly(thumbnails(*[pictures[i] for i in order]))
+    shuffled = duplicates.nearly(thumbnails(*[pictures[i] for i in order]))
     assert {frozenset(order[group].tolist()) for group in shuffled} == {frozenset({i, i + 30}) for i in range(10)}
 
 
 def test_a_crowd_of_nearly_equal_images_takes_no_quadratic_time():
-    frame = alike.thumbnail(scene(0, seed=0)).astype(int)
+    frame = duplicates.thumbnail(scene(0, seed=0)).astype(int)
     noise = np.random.default_rng(0).integers(-1, 2, (20_000, 16, 16, 3))
     crowd = np.clip(frame + noise, 0, 255).astype(np.uint8)
     started = time.process_time()
-    groups = alike.nearly(crowd)
+    groups = duplicates.nearly(crowd)
     assert time.process_time() - started < 10  # it takes less than one; 200 million pairs would take an hour
     assert [len(group) for group in groups] == [20_000]
 
@@ -117,5 +119,5 @@ def test_joined_groups_are_connected(groups):
     for group in groups:
         touched = [each for each in expected if each & {*group}]
         expected = [each for each in expected if each not in touched] + [set().union(group, *touched)]
-    found = alike.joined([np.array(group) for group in groups], images=10)
+    found = duplicates.joined([np.array(group) for group in groups], images=10)
     assert [group.tolist() for group in found] == sorted(map(sorted, expected))

@@ -13,7 +13,7 @@ from jaxtyping import Int
 
 from longtail.data.source import PARTS, Part
 from longtail.data.sources.columns import GROUPS, LABEL, PART_NAMES, PATH, Columns, part_of, tell
-from longtail.data.sources.hub import embedded
+from longtail.data.sources.hf_parquet import embedded
 from longtail.data.sources.images import Images, any_exists, file_names, found
 from longtail.data.sources.records import Records, is_numbers, numbered
 from longtail.data.sources.tables import Table, read_table

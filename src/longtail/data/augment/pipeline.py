@@ -8,9 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from longtail.data import trivial_augment
-from longtail.data.batches import Batch, Mixed
-from longtail.data.pixels import (
+from longtail.data.augment import trivial_augment
+from longtail.data.augment.pixels import (
     color_jitter,
     crop,
     cutmix,
@@ -22,6 +21,7 @@ from longtail.data.pixels import (
     window,
     with_shorter_side,
 )
+from longtail.data.batches import Batch, Mixed
 
 _CACHED = 2**20  # numbers that stay in a processor's cache
 

@@ -15,7 +15,7 @@ import pyarrow
 import pyarrow.parquet
 from jaxtyping import Int
 
-from longtail.data.decoding import decode
+from longtail.data.decode import decode
 from longtail.data.source import Pixels, Source
 from longtail.data.sources.images import Images, Names, file_names
 from longtail.text import one_line

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longtail.counts import Groups, count, effective_numbers, exponential, gini, pareto, priors, step, subset
+from longtail.data.class_counts import Groups, count, effective_numbers, exponential, gini, pareto, priors, step, subset
 
 CIFAR10, CIFAR100 = (5000, 10), (500, 100)
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from longtail.data.source import Pixels, Source
-from longtail.data.sources.hub import check_complete, class_names_of, open_parquet, read_parquet
+from longtail.data.sources.hf_parquet import check_complete, class_names_of, open_parquet, read_parquet
 from longtail.data.sources.images import file_names, labelled, of_files
 from longtail.text import one_line
 

@@ -16,8 +16,8 @@ from PIL import Image
 
 import messages
 import untidy
-from longtail.data import crops, pack, sources
-from longtail.data.decoding import UnreadableError, decode
+from longtail.data import crops, decoded_cache, sources
+from longtail.data.decode import UnreadableError, decode
 from longtail.data.source import Source
 
 SIZES = [(20, 30), (30, 20), (64, 48), (9, 7), (40, 40), (33, 21)]  # heights and widths
@@ -43,11 +43,11 @@ def read(folder: Path) -> Source:
     return sources.read(folder).source
 
 
-def packed(source: Source, packs: Path, shorter_side: int | None = 16, **options: Any) -> pack.Pack:
-    return pack.pack(source, shorter_side=shorter_side, folder=packs, **options)
+def packed(source: Source, packs: Path, shorter_side: int | None = 16, **options: Any) -> decoded_cache.Pack:
+    return decoded_cache.pack(source, shorter_side=shorter_side, folder=packs, **options)
 
 
-def same(given: pack.Pack, source: Source, shorter_side: int | None = 16) -> None:
+def same(given: decoded_cache.Pack, source: Source, shorter_side: int | None = 16) -> None:
     assert [*given.source.ids] == [*source.ids]
     for i, name in enumerate(source.ids):
         if i in given.unreadable:
@@ -267,14 +267,14 @@ def test_the_room_needed_is_about_right(folder, packs):
     for shorter_side in (None, 16):
         packed(source, packs, shorter_side)
         size = max((file.stat().st_mtime_ns, file.stat().st_size) for file in packs.glob("*/pixels.bin"))[1]
-        assert abs(pack._bytes_each(source, shorter_side) * 5 - size) <= 0.03 * size
+        assert abs(decoded_cache._bytes_each(source, shorter_side) * 5 - size) <= 0.03 * size
 
 
 def test_a_disk_that_fills_up_is_told(folder, packs, monkeypatch):
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pack, "_flush", full)
+    monkeypatch.setattr(decoded_cache, "_flush", full)
     with pytest.raises(ValueError, match="is full") as error:
         packed(read(folder), packs)
     messages.one_line(error, packs, "--set data.packed=false")
@@ -304,6 +304,6 @@ def test_nothing_is_written_beside_the_images(folder, packs):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_check_finds_what_a_pack_would(folder, packs, workers):
     source, told = read(folder), []
-    found = pack.check(source, workers=workers, progress=lambda *each: told.append(each))
+    found = decoded_cache.check(source, workers=workers, progress=lambda *each: told.append(each))
     assert found == packed(source, packs).unreadable
     assert told[-1] == (6, 6)

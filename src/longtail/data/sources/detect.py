@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from longtail.data.source import PARTS, Part
-from longtail.data.sources import folders, listings, tables
+from longtail.data.sources import image_folder, lists_coco, tables
 from longtail.data.sources.columns import LABEL, PATH, part_in, part_of, plain
-from longtail.data.sources.hub import check_complete, image_column, open_parquet
+from longtail.data.sources.hf_parquet import check_complete, image_column, open_parquet
 from longtail.text import first_few, join_or
 
 Form = Literal["folder", "table", "hub", "list", "inaturalist", "coco"]
@@ -78,7 +78,7 @@ def _form_of(file: Path) -> Form:
         case ".parquet":
             return "hub" if _holds_images(file) else "table"
         case ".json":
-            return "coco" if listings.is_camera_trap(file) else "inaturalist"
+            return "coco" if lists_coco.is_camera_trap(file) else "inaturalist"
         case ending if ending in tables.KINDS:
             return "table"
         case ending if ending in _LISTS:
@@ -104,7 +104,7 @@ def _possible(path: Path, label_column: str | None) -> dict[Form, list[Path]]:
             found.setdefault(form, []).append(file)
     if "coco" in found and "inaturalist" in found:  # some parts of one split have locations, and others none
         found["coco"] = sorted([*found["coco"], *found.pop("inaturalist")])
-    if not found or folders.holds_classes(path):
+    if not found or image_folder.holds_classes(path):
         found["folder"] = []
     return found
 
@@ -112,9 +112,9 @@ def _possible(path: Path, label_column: str | None) -> dict[Form, list[Path]]:
 def _lists_images(file: Path, form: Form, label_column: str | None) -> bool:
     """Whether a file names images and classes, as far as its beginning tells."""
     if form == "list":
-        return listings.is_list(file)
+        return lists_coco.is_list(file)
     if form != "table":
-        return listings.is_coco(file)
+        return lists_coco.is_coco(file)
     names = [plain(name) for name in tables.header(file)]
     labels = LABEL if label_column is None else (plain(label_column),)
     return any(name in PATH for name in names) and any(name in labels for name in names)

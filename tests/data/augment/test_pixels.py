@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
-from longtail.data import pixels as P
+from longtail.data.augment import pixels as P
 
 SIZES = [(8, 8), (7, 12), (1, 9), (9, 1)]
 

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow
 
 from longtail.data.source import PARTS, Listing
-from longtail.data.sources import folders, listings
-from longtail.data.sources.forms import Form, Reading, tell
+from longtail.data.sources import image_folder, lists_coco
+from longtail.data.sources.detect import Form, Reading, tell
 from longtail.data.sources.images import Images, found, of_files
-from longtail.data.sources.manifests import manifest_images, read_manifest
+from longtail.data.sources.manifest import manifest_images, read_manifest
 from longtail.data.sources.records import Records, listing
 from longtail.text import first_few, printable, quantity
 
@@ -47,16 +47,16 @@ def unlabelled(path: Path, *, form: Form | None = None, root: Path | None = None
     Raises: ValueError if the data is damaged; FileNotFoundError if there is none.
     """
     if form is None and path.is_dir():
-        form = "folder" if any(folder.images for folder in folders.walk(path)) else None
+        form = "folder" if any(folder.images for folder in image_folder.walk(path)) else None
     if form == "folder":
-        return of_files(path, folders.files_below(path))
+        return of_files(path, image_folder.files_below(path))
     reading = tell(path, form=form)
     if reading.form == "folder":
         raise ValueError(f"{path} holds no images, nor a file that lists any")
     files = [file for file, _ in reading.files]
     if reading.form in ("table", "hub"):
         return manifest_images(files, where=path, root=root)
-    names = listings.read_paths if reading.form == "list" else listings.coco_images
+    names = lists_coco.read_paths if reading.form == "list" else lists_coco.coco_images
     return found(path, root or files[0].parent, pyarrow.concat_arrays(map(names, files)))[0]
 
 
@@ -77,15 +77,15 @@ def _records(
                 raise ValueError(
                     f"data.root is {root}, but {path} is read as an image folder, which has no paths in it"
                 )
-            return folders.read_folder(path)
+            return image_folder.read_folder(path)
         case "table" | "hub":
             return read_manifest(
                 reading.files, where=path, root=root, label_column=label_column, group_column=group_column
             )
         case "list":
-            return listings.read_lists(reading.files, where=path, root=root)
+            return lists_coco.read_lists(reading.files, where=path, root=root)
         case "inaturalist" | "coco":
-            return listings.read_coco(reading.files, where=path, root=root)
+            return lists_coco.read_coco(reading.files, where=path, root=root)
 
 
 def describe(data: Listing) -> tuple[str, ...]:

@@ -7,11 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from longtail.data import alike, crew
-from longtail.data.alike import Thumbnails
-from longtail.data.crew import Progress
-from longtail.data.decoding import UnreadableError, examine
+from longtail.data import worker_pool
+from longtail.data.audit import duplicates
+from longtail.data.audit.duplicates import Thumbnails
+from longtail.data.decode import UnreadableError, examine
 from longtail.data.source import Source
+from longtail.data.worker_pool import Progress
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,13 @@ def survey(source: Source, *, workers: int, progress: Progress | None = None) ->
         progress: is told how many images of how many are done.
     """
     images = len(source.labels)
-    sizes, thumbnails = np.zeros((images, 2), np.int64), np.zeros((images, alike.SIDE, alike.SIDE, 3), np.uint8)
+    sizes, thumbnails = (
+        np.zeros((images, 2), np.int64),
+        np.zeros((images, duplicates.SIDE, duplicates.SIDE, 3), np.uint8),
+    )
     digests = list[bytes]()
     unreadable, odd = dict[int, str](), dict[int, tuple[str, ...]]()
-    for chunk, (looks, reasons) in crew.over(source, _look, workers=workers):
+    for chunk, (looks, reasons) in worker_pool.over(source, _look, workers=workers):
         unreadable.update(reasons)
         for position, look in zip(chunk, looks, strict=True):
             digests.append(look.digest if look else b"")
@@ -77,5 +81,5 @@ def _look(source: Source, chunk: range) -> tuple[list[_Look | None], dict[int, s
             reasons[position] = error.reason
         else:
             size = (seen.width, seen.height)
-            looks.append(_Look(size, alike.digest(seen.pixels), alike.thumbnail(seen.pixels), seen.oddities))
+            looks.append(_Look(size, duplicates.digest(seen.pixels), duplicates.thumbnail(seen.pixels), seen.oddities))
     return looks, reasons

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
 from longtail.data import augment as A
-from longtail.data import trivial_augment as T
+from longtail.data.augment import trivial_augment as T
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 OFF = A.Augmentation(mean=MEAN, std=STD)

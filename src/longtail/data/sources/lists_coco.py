@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow
 
 from longtail.data.source import PARTS, Part
-from longtail.data.sources.folders import is_image
+from longtail.data.sources.image_folder import is_image
 from longtail.data.sources.images import file_names, found
 from longtail.data.sources.records import Records, clean
 from longtail.data.sources.tables import text_of

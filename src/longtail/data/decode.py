@@ -97,7 +97,7 @@ def decode(encoded: Path | bytes, name: str) -> Pixels:
 
     >>> decode(b"", "empty.png")
     Traceback (most recent call last):
-    longtail.data.decoding.UnreadableError: empty.png cannot be decoded: it is empty
+    longtail.data.decode.UnreadableError: empty.png cannot be decoded: it is empty
     """
     return _looked_at(encoded, name, closely=False).pixels
 

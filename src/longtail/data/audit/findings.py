@@ -7,10 +7,10 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Int
 
-from longtail.counts import Counts
-from longtail.data import alike
+from longtail.data.audit import duplicates
+from longtail.data.audit.scan import Survey
+from longtail.data.class_counts import Counts
 from longtail.data.source import PARTS, Listing, Part
-from longtail.data.survey import Survey
 from longtail.text import printable, quantity
 
 Level = Literal["problem", "warning", "note"]
@@ -110,12 +110,12 @@ def alike_images(listing: Listing, seen: Survey, split: Int[np.ndarray, " images
         split: `(N,)` positions in `PARTS` of the split that a training will use, -1 for none.
     """
     readable = np.array([i for i, digest in enumerate(seen.digests) if digest], np.int64)
-    same = [readable[group] for group in alike.same([seen.digests[i] for i in readable])]
+    same = [readable[group] for group in duplicates.same([seen.digests[i] for i in readable])]
     copies = {int(i) for group in same for i in group[1:]}
     single = np.array([i for i in readable.tolist() if i not in copies], np.int64)
-    chains = [single[group] for group in alike.nearly(seen.thumbnails[single])]
+    chains = [single[group] for group in duplicates.nearly(seen.thumbnails[single])]
     # An image that is nearly like one of several copies is so to all of them.
-    near = [group for group in alike.joined([*chains, *same], images=len(seen.digests)) if _differ(seen, group)]
+    near = [group for group in duplicates.joined([*chains, *same], images=len(seen.digests)) if _differ(seen, group)]
     inside = {int(i) for group in near for i in group}
     groups = [*near, *(group for group in same if int(group[0]) not in inside)]
     conflicts = [group for group in groups if len(np.unique(listing.source.labels[group])) > 1]
@@ -162,15 +162,15 @@ def alike_images(listing: Listing, seen: Survey, split: Int[np.ndarray, " images
         )
 
 
-def _number(groups: Sequence[alike.Positions]) -> str:
+def _number(groups: Sequence[duplicates.Positions]) -> str:
     return f"{sum(map(len, groups)):,} images in {quantity(len(groups), 'set')}"
 
 
-def _differ(seen: Survey, group: alike.Positions) -> bool:
+def _differ(seen: Survey, group: duplicates.Positions) -> bool:
     return len({seen.digests[i] for i in group}) > 1
 
 
-def _sets(listing: Listing, seen: Survey, groups: Sequence[alike.Positions]) -> tuple[dict[str, Any], ...]:
+def _sets(listing: Listing, seen: Survey, groups: Sequence[duplicates.Positions]) -> tuple[dict[str, Any], ...]:
     """Sets of images that are alike, in each of them those with the same pixels beside each other."""
     sets = []
     for group in groups:

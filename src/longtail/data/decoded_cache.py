@@ -16,11 +16,11 @@ import numpy as np
 from filelock import FileLock
 from jaxtyping import Int
 
-from longtail.data import crew
-from longtail.data.crew import Progress
+from longtail.data import worker_pool
 from longtail.data.crops import shrunk
-from longtail.data.decoding import UnreadableError, size_of
+from longtail.data.decode import UnreadableError, size_of
 from longtail.data.source import Pixels, Source, fingerprint
+from longtail.data.worker_pool import Progress
 
 _VERSION = 1  # of what is in the files, and of how images are decoded and shrunk
 _PIXELS, _SIZES, _ABOUT = "pixels.bin", "sizes.npy", "about.json"
@@ -95,7 +95,7 @@ def check(source: Source, *, workers: int = 0, progress: Progress | None = None)
     {}
     """
     unreadable = dict[int, str]()
-    for chunk, reasons in crew.over(source, _reasons, workers=workers):
+    for chunk, reasons in worker_pool.over(source, _reasons, workers=workers):
         unreadable.update(reasons)
         if progress:
             progress(chunk.stop, len(source.labels))
@@ -155,7 +155,7 @@ def _write(place: Path, source: Source, shorter_side: int | None, workers: int, 
         sizes, unreadable = np.zeros((images, 2), np.int32), dict[int, str]()
         chunk = int(np.clip(_AT_ONCE // max(each, 1), 1, 64))
         with (unfinished / _PIXELS).open("wb") as file:
-            for done, some in crew.over(source, partial(_images, shorter_side), workers=workers, chunk=chunk):
+            for done, some in worker_pool.over(source, partial(_images, shorter_side), workers=workers, chunk=chunk):
                 for i, image in zip(done, some, strict=True):
                     if isinstance(image, str):
                         unreadable[i] = image

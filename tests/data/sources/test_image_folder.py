@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from longtail.data import sources
 from longtail.data.source import PARTS
-from longtail.data.sources.folders import natural
+from longtail.data.sources.image_folder import natural
 from messages import one_line
 from standins import encode, picture
 

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 import messages
 import untidy
-from longtail.data.decoding import Examined, UnreadableError, decode, examine, size_of
+from longtail.data.decode import Examined, UnreadableError, decode, examine, size_of
 
 # Four colours that tell how an image was turned, and that no format has trouble with: 2 rows, 3 columns of 8 x 8.
 ROWS = [[(255, 0, 0), (0, 255, 0), (0, 0, 255)], [(255, 255, 255), (0, 0, 0), (128, 128, 128)]]

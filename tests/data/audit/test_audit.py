@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 import untidy
-from longtail.data import alike, audit, sources
+from longtail.data import audit, sources
+from longtail.data.audit import duplicates
 from longtail.data.splits import Split
 
 
@@ -37,7 +38,7 @@ def expected_sets(written):
     """All images that are alike, as sets: those of equal pixels, and those that differ as well."""
     number = {name: i for i, name in enumerate(sorted(written.sizes))}
     groups = [*written.exact, *map(frozenset, written.near)]
-    joined = alike.joined([np.array([number[name] for name in group]) for group in groups], images=len(number))
+    joined = duplicates.joined([np.array([number[name] for name in group]) for group in groups], images=len(number))
     everything = {frozenset(sorted(number)[i] for i in group) for group in joined}
     inexact = {name for pair in written.near for name in pair}
     return {*written.exact}, {group for group in everything if group & inexact}
