@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from longtail import convolution, networks, strips, winograd
+from longtail import networks
+from longtail.networks.cpu_convolution import conv3x3, image_strips, winograd
 from longtail.runtime import hardware
 from measure import HERE, about, alternate, ratio, table
 
@@ -39,7 +40,7 @@ class Way(NamedTuple):
         name: of the module that has it.
         convolve: as `torch.nn.functional.conv2d` with a padding of 1.
         pays: channels in and out, height and width: whether it is used where the processor suits it.
-        switch: of the module `longtail.convolution`, whether the processor does.
+        switch: of the module `longtail.networks.cpu_convolution.conv3x3`, whether the processor does.
         kind: data type of the images.
         where: it is used, in words.
     """
@@ -63,8 +64,8 @@ WINOGRAD = Way(
 )
 STRIPS = Way(
     "strips",
-    strips.convolve,
-    lambda channels, outputs, _height, width: strips.pays(channels, outputs, width),
+    image_strips.convolve,
+    lambda channels, outputs, _height, width: image_strips.pays(channels, outputs, width),
     "STRIPS",
     torch.bfloat16,
     "in training in bfloat16 on a processor with AMX: from 64 channels on\nboth sides, for images up to 8 pixels wide",
@@ -96,7 +97,7 @@ def network(way: Way, name: str, pixels: int, rounds: int, *, bfloat16: bool) ->
 
     def step(kind: torch.dtype, *, other: bool) -> Callable[[], None]:
         def run() -> None:
-            setattr(convolution, way.switch, other)
+            setattr(conv3x3, way.switch, other)
             context: AbstractContextManager[Any] = nullcontext()
             if kind != torch.float32:
                 context = torch.autocast("cpu", kind)
@@ -119,7 +120,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8)
     rounds = parser.parse_args().rounds
     hardware.keep_memory()  # as training does
-    processor = "AMX" if convolution.STRIPS else torch.backends.cpu.get_cpu_capability()
+    processor = "AMX" if conv3x3.STRIPS else torch.backends.cpu.get_cpu_capability()
     way = STRIPS if processor == "AMX" else WINOGRAD
     layers = [layer(way, *sizes, rounds) for sizes in LAYERS]
     native = hardware.precision(hardware.runtime(device="cpu", precision="auto")) == "bf16"

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from longtail import convolution, strips, winograd
-from longtail.convolution import Conv3x3
+from longtail.networks.cpu_convolution import conv3x3, image_strips, winograd
+from longtail.networks.cpu_convolution.conv3x3 import Conv3x3
 
-both = pytest.mark.parametrize("convolve", [winograd.convolve, strips.convolve])
+both = pytest.mark.parametrize("convolve", [winograd.convolve, image_strips.convolve])
 
 
 @pytest.fixture(autouse=True)
@@ -59,8 +59,8 @@ def test_values_and_gradients_are_those_of_the_direct_one(
     ("convolve", "kind", "error"),
     [
         (winograd.convolve, torch.float32, 2e-5),
-        (strips.convolve, torch.float32, 2e-6),
-        (strips.convolve, torch.bfloat16, 2**-8),  # half of the last bit, of the largest value
+        (image_strips.convolve, torch.float32, 2e-6),
+        (image_strips.convolve, torch.bfloat16, 2**-8),  # half of the last bit, of the largest value
     ],
 )
 def test_rounding(convolve, kind, error):
@@ -91,7 +91,7 @@ def test_many_images_fill_several_strips_and_a_part_of_one(images, height, width
     x, kernel = drawn(images, 2, height, width), drawn(3, 2, 3, 3)
     expected = F.conv2d(x, kernel, padding=1)
     gradient = torch.randn_like(expected)
-    got = strips.convolve(x, kernel)
+    got = image_strips.convolve(x, kernel)
     torch.testing.assert_close(got, expected)
     torch.testing.assert_close(
         torch.autograd.grad(got, (x, kernel), gradient), torch.autograd.grad(expected, (x, kernel), gradient)
@@ -120,8 +120,8 @@ def test_a_second_derivative_is_refused(convolve):
 def calls(monkeypatch):
     """How a layer was computed on a processor that favours every way, where it was not PyTorch's."""
     seen = []
-    monkeypatch.setattr(convolution, "WINOGRAD", True)
-    monkeypatch.setattr(convolution, "STRIPS", True)
+    monkeypatch.setattr(conv3x3, "WINOGRAD", True)
+    monkeypatch.setattr(conv3x3, "STRIPS", True)
 
     def noted(way):
         convolve = way.convolve
@@ -133,7 +133,7 @@ def calls(monkeypatch):
         monkeypatch.setattr(way, "convolve", note)
 
     noted(winograd)
-    noted(strips)
+    noted(image_strips)
     return seen
 
 
@@ -173,7 +173,7 @@ def test_strips_are_used_in_mixed_precision_where_it_pays(calls, channels, size,
     x = torch.randn(1, channels[0], *size)
     with torch.autocast("cpu", torch.bfloat16):
         got = layer(x)
-    assert calls == [strips] * used
+    assert calls == [image_strips] * used
     assert got.dtype == torch.bfloat16
     torch.testing.assert_close(got.float(), F.conv2d(x, layer.weight, padding=1), atol=0.03, rtol=0.02)
     got.float().sum().backward()
@@ -190,8 +190,8 @@ def test_evaluation_is_direct(calls):
 
 
 def test_other_processors_are_left_to_pytorch(calls, monkeypatch):
-    monkeypatch.setattr(convolution, "WINOGRAD", False)
-    monkeypatch.setattr(convolution, "STRIPS", False)
+    monkeypatch.setattr(conv3x3, "WINOGRAD", False)
+    monkeypatch.setattr(conv3x3, "STRIPS", False)
     layer, x = Conv3x3(96, 96), torch.randn(1, 96, 4, 4)
     assert torch.equal(layer(x), F.conv2d(x, layer.weight, padding=1))
     with torch.autocast("cpu", torch.bfloat16):

@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 import messages
 from longtail import build, recipe
-from longtail.mirrored import MirroredConv3x3
 from longtail.networks import (
     Airbench,
     CosineClassifier,
@@ -23,6 +22,7 @@ from longtail.networks import (
     TimmBackbone,
     parameters_in_millions,
 )
+from longtail.networks.equivariant import MirroredConv3x3
 
 
 @pytest.fixture(autouse=True)

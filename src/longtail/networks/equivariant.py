@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from longtail.convolution import Conv3x3
+from longtail.networks.cpu_convolution.conv3x3 import Conv3x3
 
 
 class Lifting(nn.Conv2d):

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from longtail import convolution, strips, winograd
-from longtail.mirrored import Lifting, MirroredConv3x3, MirroredNorm, mean_of_copies
+from longtail.networks.cpu_convolution import conv3x3, image_strips, winograd
+from longtail.networks.equivariant import Lifting, MirroredConv3x3, MirroredNorm, mean_of_copies
 
 
 @pytest.fixture(autouse=True)
@@ -89,11 +89,11 @@ def test_normalising_copies_nothing_where_the_channels_are_last():
     assert seen == [x.data_ptr(), got.data_ptr()]
 
 
-@pytest.mark.parametrize(("way", "mixed", "error"), [(strips, True, 0.03), (winograd, False, 1e-4)])
+@pytest.mark.parametrize(("way", "mixed", "error"), [(image_strips, True, 0.03), (winograd, False, 1e-4)])
 def test_fast_convolutions_get_the_weights_of_both_copies(monkeypatch, way, mixed, error):
     shapes = []
-    monkeypatch.setattr(convolution, "STRIPS", mixed)
-    monkeypatch.setattr(convolution, "WINOGRAD", not mixed)
+    monkeypatch.setattr(conv3x3, "STRIPS", mixed)
+    monkeypatch.setattr(conv3x3, "WINOGRAD", not mixed)
     convolve = way.convolve
     monkeypatch.setattr(way, "convolve", lambda x, kernel: shapes.append(kernel.shape) or convolve(x, kernel))
     layer, x = MirroredConv3x3(96, 96), torch.randn(2, 96, 4, 4)

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from longtail import strips, winograd
+from longtail.networks.cpu_convolution import image_strips, winograd
 from longtail.runtime.hardware import HAS_AMX
 
 # Winograd's algorithm, where it has been measured to pay; with AVX-512 it does not, for PyTorch's own convolution gains
@@ -44,6 +44,6 @@ class Conv3x3(nn.Conv2d):
             if WINOGRAD and not mixed and winograd.pays(inputs, outputs, height, width):
                 return winograd.convolve(x, kernel)
             bfloat16 = mixed and torch.get_autocast_dtype("cpu") == torch.bfloat16
-            if STRIPS and bfloat16 and strips.pays(inputs, outputs, width):
-                return strips.convolve(x.bfloat16(), kernel.bfloat16())
+            if STRIPS and bfloat16 and image_strips.pays(inputs, outputs, width):
+                return image_strips.convolve(x.bfloat16(), kernel.bfloat16())
         return F.conv2d(x, kernel, padding=1)
