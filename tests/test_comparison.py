@@ -10,7 +10,7 @@ import pytest
 from longtail import comparison, metrics
 from longtail.comparison import Comparison, Results
 from longtail.data.class_counts import Groups
-from longtail.paired import Outcomes
+from longtail.metrics.significance import Outcomes
 
 COUNTS = np.array([500, 120, 60, 10, 3])
 GROUPS = Groups().masks(COUNTS)

@@ -10,7 +10,7 @@ import numpy as np
 from longtail import build, comparison, report, trainings
 from longtail.comparison import Comparison, Results
 from longtail.metrics import softmax
-from longtail.paired import Outcomes
+from longtail.metrics.significance import Outcomes
 from longtail.recipe import Recipe
 from longtail.rundir import RunDir
 from longtail.text import yaml_value

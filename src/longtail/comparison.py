@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from longtail import paired
-from longtail.metrics import Summary
-from longtail.paired import Difference, Outcomes, Spread
+from longtail.metrics import Summary, significance
+from longtail.metrics.significance import Difference, Outcomes, Spread
 
 METRICS = {
     "top1": "top-1",
@@ -168,7 +167,7 @@ class Comparison:
             few += " of each: too few to say whether other trainings would differ likewise."
             notes = [f"{few} Intervals and p only say what {images}."]
         else:
-            power = f"a difference must be {paired.detectable(count):.1f} times as large as its own standard deviation"
+            power = f"a difference must be {significance.detectable(count):.1f} times as large as its own standard deviation"
             both = f"what other seeds would tell (paired t-test of {count} seeds) and what {images}"
             notes = [
                 f"Intervals and p are the more cautious of {both}.",
@@ -242,12 +241,12 @@ def compare(
         seeds: of the summaries, in order.
         split: on which all were measured.
         groups: which classes are many-, medium- and few-shot.
-        resamples: see `paired.resample`.
+        resamples: see `significance.resample`.
     Source: Berger 1982, "Multiparameter hypothesis testing and acceptance sampling", for the intersection of tests.
     """
     values = {each.name: _values(each.summaries) for each in results}
     drawn = (
-        {each.name: paired.resample(each.outcomes, groups, seed=0, resamples=resamples) for each in results}
+        {each.name: significance.resample(each.outcomes, groups, seed=0, resamples=resamples) for each in results}
         if len(results) > 1
         else {}
     )
@@ -259,7 +258,7 @@ def compare(
             if metric in values[one.name] and metric in values[other.name]
         ]
         found = [pair for pair in found if pair.seeds or pair.images]
-        corrected = paired.holm([pair.p for pair in found])
+        corrected = significance.holm([pair.p for pair in found])
         pairs += [Pair(**{**vars(pair), "corrected": p}) for pair, p in zip(found, corrected, strict=True)]
     first = results[0].summaries[0]
     counts = {each.test_count for each in first.per_class}
@@ -269,7 +268,8 @@ def compare(
         images=first.images,
         even=len(counts) == 1,
         spreads={
-            name: {metric: paired.spread(each) for metric, each in found.items()} for name, found in values.items()
+            name: {metric: significance.spread(each) for metric, each in found.items()}
+            for name, found in values.items()
         },
         values=values,
         seconds={each.name: each.seconds for each in results},
@@ -290,8 +290,8 @@ def _pair(
     drawn: Mapping[str, Mapping[str, np.ndarray]],
 ) -> Pair:
     first, second = values[one][metric], values[other][metric]
-    seeds = paired.over_seeds(first, second)
-    images = paired.over_images(drawn[one][metric], drawn[other][metric])
+    seeds = significance.over_seeds(first, second)
+    images = significance.over_images(drawn[one][metric], drawn[other][metric])
     p = max((test.p for test in (seeds, images) if test), default=1.0)
     # Rounded, so that equal results differ by 0 and not by what adding them up in another order leaves.
     difference = round(float(np.mean(first)) - float(np.mean(second)), 12) + 0.0

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
 from longtail.metrics import bootstrap, summarise, wilson
-from longtail.metrics.rates import geometric_mean, harmonic_mean
+from longtail.metrics.per_class import geometric_mean, harmonic_mean
 
 
 @given(st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))

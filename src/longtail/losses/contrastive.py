@@ -5,8 +5,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from longtail.losses.contrastive_tiled import smallest_temperature, tiled_supervised_contrastive
 from longtail.losses.precision import at_least_float32
-from longtail.losses.tiled import smallest_temperature, tiled_supervised_contrastive
 
 
 def _check_temperature(temperature: float) -> None:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from longtail.data.batches import Batch, Stream
 from longtail.losses import anchors_without_positive, at_least_float32, prototypical, supervised_contrastive
 from longtail.methods.base import Method, Step, full_precision
-from longtail.methods.chunks import in_chunks
+from longtail.methods.gradient_cache import in_chunks
 from longtail.networks import ImageClassifier
 from longtail.optim.schedules import Clock
 from longtail.runtime.distributed import gather

@@ -2,7 +2,7 @@
 
 from longtail.metrics.calibration import Bin, expected_calibration_error, fit_temperature, reliability
 from longtail.metrics.intervals import Interval, bootstrap, wilson
-from longtail.metrics.rates import confusion, macro_f1, recalls
+from longtail.metrics.per_class import confusion, macro_f1, recalls
 from longtail.metrics.scores import negative_log_likelihood, softmax, top_k_accuracy
 from longtail.metrics.summary import ClassResult, Summary, summarise
 

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool
 from scipy.optimize import minimize_scalar
 
-from longtail.metrics import checks
+from longtail.metrics import validation
 from longtail.metrics.scores import Labels, Logits, PerImage, confidences_and_losses
 
 BINS = 15
@@ -38,7 +38,7 @@ def expected_calibration_error(probabilities: Logits, labels: Labels, bins: int 
     >>> expected_calibration_error(np.array([[0.75, 0.25], [0.75, 0.25]]), np.array([0, 1]))
     0.25
     """
-    checks.scores("probabilities", probabilities, labels)
+    validation.scores("probabilities", probabilities, labels)
     sums = probabilities.sum(1, dtype=np.float64)
     wrong = np.flatnonzero((probabilities.min(1) < 0) | (np.abs(sums - 1) > 0.01))
     if len(wrong):
@@ -102,7 +102,7 @@ def fit_temperature(logits: Logits, labels: Labels) -> float:
     >>> print(f"{fit_temperature(logits, labels) * np.log(3):.2f}")
     4.00
     """
-    checks.scores("logits", logits, labels)
+    validation.scores("logits", logits, labels)
     if (logits.argmax(1) == labels).all():
         return 1.0
     found = minimize_scalar(

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Float64, Int
 
-from longtail.metrics import checks
+from longtail.metrics import validation
 
 Logits = Float[np.ndarray, "images classes"]
 Labels = Int[np.ndarray, " images"]
@@ -21,7 +21,7 @@ def softmax(logits: Logits) -> Float64[np.ndarray, "images classes"]:
     >>> softmax(np.array([[1000.0, 1000.0], [0.0, -2000.0]])).tolist()
     [[0.5, 0.5], [1.0, 0.0]]
     """
-    checks.finite("logits", logits)
+    validation.finite("logits", logits)
     probabilities = _exponentials(logits, 1.0)
     probabilities /= probabilities.sum(1, keepdims=True)
     return probabilities
@@ -42,7 +42,7 @@ def top_k_accuracy(logits: Logits, labels: Labels, k: int) -> float:
     >>> top_k_accuracy(np.array([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0]]), np.array([1, 2]), 2)
     0.5
     """
-    checks.scores("logits", logits, labels)
+    validation.scores("logits", logits, labels)
     if not 1 <= k <= logits.shape[1]:
         raise ValueError(f"k is {k}; it must be at least 1 and at most {logits.shape[1]}, the number of classes")
     return float(np.mean(ranks(logits, labels) < k))
@@ -60,7 +60,7 @@ def negative_log_likelihood(logits: Logits, labels: Labels) -> float:
     >>> round(negative_log_likelihood(np.array([[0.0, 0.0]]), np.array([1])), 6)  # log 2
     0.693147
     """
-    checks.scores("logits", logits, labels)
+    validation.scores("logits", logits, labels)
     return float(np.mean(confidences_and_losses(logits, labels)[1]))
 
 
@@ -73,7 +73,7 @@ def confidences_and_losses(logits: Logits, labels: Labels, *, temperature: float
         temperature: by which logits are divided, above 0.
     """
     # Sums are relative to the highest logit: adding it first would lose digits when all logits are large.
-    sums = [_exponentials(logits[rows], temperature).sum(1) for rows in checks.blocks(logits)]
+    sums = [_exponentials(logits[rows], temperature).sum(1) for rows in validation.blocks(logits)]
     log_sums = np.log(np.concatenate(sums))
     below_top = np.subtract(logits.max(1), logits[np.arange(len(labels)), labels], dtype=np.float64)
     return np.exp(-log_sums), below_top / temperature + log_sums
@@ -88,7 +88,7 @@ def ranks(logits: Logits, labels: Labels) -> Int[np.ndarray, " images"]:
     Returns: `(N,)`, 0 where the true class is the highest.
     """
     found = np.empty(len(labels), dtype=np.int64)
-    for rows in checks.blocks(logits):
+    for rows in validation.blocks(logits):
         block, own = logits[rows], labels[rows, None]
         score = np.take_along_axis(block, own, 1)
         before = np.where(np.arange(block.shape[1]) < own, block >= score, block > score)

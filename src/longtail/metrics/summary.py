@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from longtail.data.class_counts import Counts, Groups
-from longtail.metrics import calibration, checks, intervals, rates
+from longtail.metrics import calibration, intervals, validation
+from longtail.metrics import per_class as of_classes
 from longtail.metrics.calibration import Bin
 from longtail.metrics.intervals import Interval
 from longtail.metrics.scores import Labels, Logits, confidences_and_losses, ranks
@@ -132,7 +133,7 @@ def summarise(
     >>> summary.top1, summary.many, summary.medium, summary.few, summary.worst_class
     (0.75, 1.0, None, 0.5, 'lynx')
     """
-    checks.scores("logits", logits, labels)
+    validation.scores("logits", logits, labels)
     classes = logits.shape[1]
     for name, length in (("train_counts", len(train_counts)), ("class_names", len(class_names))):
         if length != classes:
@@ -143,7 +144,11 @@ def summarise(
     confidences, losses = confidences_and_losses(logits, labels)
     # Three vectors hold all that recall, precision and F1 need; the C x C matrix would be larger than most logits.
     true, taken, correct = (np.bincount(those, minlength=classes) for those in (labels, predicted, labels[right]))
-    recall, precision, f1 = rates.ratios(correct, true), rates.ratios(correct, taken), rates.f1s(correct, true, taken)
+    recall, precision, f1 = (
+        of_classes.ratios(correct, true),
+        of_classes.ratios(correct, taken),
+        of_classes.f1s(correct, true, taken),
+    )
     known = recall[true > 0]
     masks = groups.masks(train_counts)
     means = {name: _mean(recall[mask & (true > 0)]) for name, mask in masks.items()}
@@ -160,8 +165,8 @@ def summarise(
         top5=float(np.mean(ranks(logits, labels) < 5)) if classes > 5 else None,
         balanced_accuracy=float(known.mean()),
         macro_f1=float(np.nanmean(f1)),
-        hmean_recall=rates.harmonic_mean(known),
-        gmean_recall=rates.geometric_mean(known),
+        hmean_recall=of_classes.harmonic_mean(known),
+        gmean_recall=of_classes.geometric_mean(known),
         **means,
         head_tail_gap=_difference(means["many"], means["few"]),
         intervals=intervals.bootstrap(labels, predicted, masks, resamples=resamples),
@@ -185,7 +190,7 @@ def summarise(
     )
 
 
-def _mean(values: rates.PerClass) -> float | None:
+def _mean(values: of_classes.PerClass) -> float | None:
     return float(values.mean()) if len(values) else None
 
 
@@ -193,7 +198,7 @@ def _difference(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one - other
 
 
-def _absent_as_none(values: rates.PerClass) -> list[float | None]:
+def _absent_as_none(values: of_classes.PerClass) -> list[float | None]:
     return [None if np.isnan(value) else value for value in values.tolist()]
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from longtail.data.batches import Batch
 from longtail.losses import prototypical
 from longtail.methods.base import Step, full_precision
-from longtail.methods.plain import LogitAdjustment
+from longtail.methods.classification import LogitAdjustment
 from longtail.networks import ImageClassifier
 from longtail.optim.schedules import Clock
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from longtail.losses import supervised_contrastive, tiled
+from longtail.losses import contrastive_tiled, supervised_contrastive
 
 
 def written_out(embeddings: Tensor, labels: Tensor, temperature: float) -> Tensor:
@@ -34,8 +34,8 @@ def both(function, embeddings: Tensor, *arguments: object, **keywords: object) -
 @pytest.mark.parametrize("kept", [0, 10_000])
 @pytest.mark.parametrize("temperature", [0.05, 0.1, 1.0])
 def test_any_number_of_tiles_kept_or_not(monkeypatch, batch, kept, temperature):
-    monkeypatch.setattr(tiled, "_TILE", 16)
-    monkeypatch.setattr(tiled, "_KEPT", kept)
+    monkeypatch.setattr(contrastive_tiled, "_TILE", 16)
+    monkeypatch.setattr(contrastive_tiled, "_KEPT", kept)
     generator = torch.Generator().manual_seed(batch)
     embeddings = torch.randn(batch, 6, generator=generator, dtype=torch.float64)
     labels = torch.cat(
@@ -60,7 +60,7 @@ def test_real_tiles_in_single_precision():
 def test_a_temperature_too_low_for_tiles_gives_the_same_loss():
     generator = torch.Generator().manual_seed(0)
     embeddings, labels = torch.randn(60, 8, generator=generator), torch.arange(60) % 7
-    lowest = tiled.smallest_temperature(torch.float32)
+    lowest = contrastive_tiled.smallest_temperature(torch.float32)
     below, above = (supervised_contrastive(embeddings, labels, temperature=lowest * f) for f in (0.999999, 1.000001))
     torch.testing.assert_close(below, above, rtol=1e-4, atol=0)
     for temperature in (0.01, 0.001):

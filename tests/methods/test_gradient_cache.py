@@ -9,7 +9,7 @@ from torch import nn
 
 from longtail import build, recipe
 from longtail.data.batches import Batch
-from longtail.methods.chunks import in_chunks
+from longtail.methods.gradient_cache import in_chunks
 from longtail.networks import Backbone, ResNet9
 from longtail.optim.schedules import Clock
 

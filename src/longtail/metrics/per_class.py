@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from longtail.data.class_counts import Counts
-from longtail.metrics import checks
+from longtail.metrics import validation
 from longtail.metrics.scores import Labels
 
 Confusion = Int[np.ndarray, "classes classes"]
@@ -26,8 +26,8 @@ def confusion(labels: Labels, predicted: Labels, classes: int) -> Confusion:
     """
     if labels.shape != predicted.shape:
         raise ValueError(f"predicted has shape {predicted.shape}; it must be that of labels, {labels.shape}")
-    checks.indices("labels", labels, classes)
-    checks.indices("predicted", predicted, classes)
+    validation.indices("labels", labels, classes)
+    validation.indices("predicted", predicted, classes)
     cells = labels.astype(np.int64) * classes + predicted
     return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
 
@@ -43,7 +43,7 @@ def recalls(confusion: Confusion) -> PerClass:
     >>> recalls(np.array([[1, 1], [0, 0]])).tolist()
     [0.5, nan]
     """
-    checks.square(confusion)
+    validation.square(confusion)
     return ratios(confusion.diagonal(), confusion.sum(1))
 
 
@@ -60,7 +60,7 @@ def macro_f1(confusion: Confusion) -> float:
     >>> macro_f1(np.array([[1, 1, 0], [0, 2, 0], [0, 0, 0]]))  # 2/3 and 4/5
     0.7333333333333334
     """
-    checks.square(confusion)
+    validation.square(confusion)
     if not confusion.any():
         raise ValueError("confusion counts no image; at least 1 is needed")
     return float(np.nanmean(f1s(confusion.diagonal(), confusion.sum(1), confusion.sum(0))))

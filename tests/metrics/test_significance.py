@@ -9,9 +9,10 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from longtail import metrics, paired
+from longtail import metrics
 from longtail.data.class_counts import Groups
-from longtail.paired import Outcomes
+from longtail.metrics import significance
+from longtail.metrics.significance import Outcomes
 
 COUNTS = np.array([500, 120, 60, 10, 3])
 GROUPS = Groups().masks(COUNTS)
@@ -37,23 +38,23 @@ def right_or_wrong(*right: list[int]) -> Outcomes:
 
 def test_spread_is_scipys_interval() -> None:
     values = [0.41, 0.43, 0.40, 0.47]
-    found = paired.spread(values)
+    found = significance.spread(values)
     assert (found.mean, found.sd) == pytest.approx((np.mean(values), stats.tstd(values)))
     wanted = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high))
 
 
 def test_spread_of_one_seed_says_nothing_about_chance() -> None:
-    assert paired.spread([0.4]) == (0.4, None, None, None)
+    assert significance.spread([0.4]) == (0.4, None, None, None)
 
 
 def test_spread_of_equal_results_is_a_point() -> None:
-    assert paired.spread([0.5, 0.5]) == (0.5, 0.0, 0.5, 0.5)
+    assert significance.spread([0.5, 0.5]) == (0.5, 0.0, 0.5, 0.5)
 
 
 def test_spread_by_hand() -> None:
     # sd is 0.01 * sqrt(2), and the interval of two seeds is 12.706 times 0.01 to either side.
-    found = paired.spread([0.40, 0.42])
+    found = significance.spread([0.40, 0.42])
     assert found == pytest.approx((0.41, 0.01 * math.sqrt(2), 0.41 - 0.12706, 0.41 + 0.12706), abs=1e-5)
 
 
@@ -61,28 +62,28 @@ def test_spread_by_hand() -> None:
 def test_over_seeds_is_scipys_paired_t_test(seeds: int) -> None:
     rng = np.random.default_rng(seeds)
     one, other = rng.normal(0.5, 0.01, seeds), rng.normal(0.49, 0.01, seeds)
-    found, wanted = paired.over_seeds(one.tolist(), other.tolist()), stats.ttest_rel(one, other)
+    found, wanted = significance.over_seeds(one.tolist(), other.tolist()), stats.ttest_rel(one, other)
     interval = wanted.confidence_interval(0.95)
     assert found == pytest.approx((interval.low, interval.high, wanted.pvalue))
-    turned = paired.over_seeds(other.tolist(), one.tolist())
+    turned = significance.over_seeds(other.tolist(), one.tolist())
     assert turned == pytest.approx((-interval.high, -interval.low, wanted.pvalue))
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_one_or_two_seeds_are_not_tested(seeds: int) -> None:
-    assert paired.over_seeds([0.9] * seeds, [0.1] * seeds) is None
+    assert significance.over_seeds([0.9] * seeds, [0.1] * seeds) is None
 
 
 def test_differences_without_spread() -> None:
-    assert paired.over_seeds([0.4, 0.5, 0.6], [0.4, 0.5, 0.6]) == (0, 0, 1)
-    found = paired.over_seeds([0.4, 0.5, 0.6], [0.3, 0.4, 0.5])
+    assert significance.over_seeds([0.4, 0.5, 0.6], [0.4, 0.5, 0.6]) == (0, 0, 1)
+    found = significance.over_seeds([0.4, 0.5, 0.6], [0.3, 0.4, 0.5])
     assert found == pytest.approx((0.1, 0.1, 0.0))
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 10])
 def test_detectable_is_where_p_becomes_5_percent(seeds: int) -> None:
     differences = np.random.default_rng(0).normal(size=seeds)
-    differences = (differences - differences.mean()) / differences.std(ddof=1) + paired.detectable(seeds)
+    differences = (differences - differences.mean()) / differences.std(ddof=1) + significance.detectable(seeds)
     wanted: Any = stats.ttest_1samp(differences, 0)
     assert wanted.pvalue == pytest.approx(0.05)
 
@@ -93,7 +94,7 @@ def test_detectable_is_where_p_becomes_5_percent(seeds: int) -> None:
 @pytest.mark.parametrize("images", [1, 7, 300])
 def test_images_that_count_once_give_the_summary(images: int) -> None:
     outcomes, logits = answers(1, images=images, seeds=2)
-    found = paired.weighted(outcomes, np.ones((images, 1)), GROUPS)
+    found = significance.weighted(outcomes, np.ones((images, 1)), GROUPS)
     wanted = [
         metrics.summarise(each, outcomes.labels, train_counts=COUNTS, class_names=list("abcde")) for each in logits
     ]
@@ -109,15 +110,15 @@ def test_an_image_that_counts_twice_is_like_two_and_one_of_weight_0_like_none() 
     weights = np.random.default_rng(0).integers(0, 3, 20)
     rows = np.repeat(np.arange(20), weights)
     chosen = Outcomes(outcomes.labels[rows], outcomes.predicted[:, rows], outcomes.confidences[:, rows])
-    one = paired.weighted(outcomes, weights[:, None].astype(float), GROUPS)
-    other = paired.weighted(chosen, np.ones((len(rows), 1)), GROUPS)
+    one = significance.weighted(outcomes, weights[:, None].astype(float), GROUPS)
+    other = significance.weighted(chosen, np.ones((len(rows), 1)), GROUPS)
     for name in one:
         assert one[name] == pytest.approx(other.get(name, [math.nan]), nan_ok=True), name
 
 
 def test_a_group_without_images_in_a_resample_is_unknown_there() -> None:
     outcomes = Outcomes(np.array([0, 4]), np.array([[0, 4]]), np.ones((1, 2)))
-    found = paired.weighted(outcomes, np.array([[1.0, 2.0], [1.0, 0.0]]), GROUPS)
+    found = significance.weighted(outcomes, np.array([[1.0, 2.0], [1.0, 0.0]]), GROUPS)
     assert found["few"] == pytest.approx([1, math.nan], nan_ok=True)
     assert "medium" not in found
 
@@ -125,9 +126,9 @@ def test_a_group_without_images_in_a_resample_is_unknown_there() -> None:
 # --- over images ------------------------------------------------------------------------------------------------------
 
 
-def difference(one: Outcomes, other: Outcomes, name: str = "top1", *, seed: int = 0) -> paired.Difference:
-    first, second = (paired.resample(each, GROUPS, seed=seed)[name] for each in (one, other))
-    found = paired.over_images(first, second)
+def difference(one: Outcomes, other: Outcomes, name: str = "top1", *, seed: int = 0) -> significance.Difference:
+    first, second = (significance.resample(each, GROUPS, seed=seed)[name] for each in (one, other))
+    found = significance.over_images(first, second)
     assert found is not None
     return found
 
@@ -180,8 +181,8 @@ def test_the_false_alarms_are_as_many_as_promised() -> None:
     alarms = 0
     for seed in range(200):
         one, other = (answers(1000 + 2 * seed + each, images=150)[0] for each in (0, 1))
-        first, second = (paired.resample(each, {}, seed=seed, resamples=300)["top1"] for each in (one, other))
-        found = paired.over_images(first, second)
+        first, second = (significance.resample(each, {}, seed=seed, resamples=300)["top1"] for each in (one, other))
+        found = significance.over_images(first, second)
         assert found is not None
         alarms += found.p < 0.05
     assert 2 <= alarms <= 20
@@ -195,7 +196,7 @@ def test_the_same_seed_gives_the_same_and_another_one_about_the_same() -> None:
 
 
 def test_where_nothing_was_measured_there_is_no_test() -> None:
-    assert paired.over_images(np.full(3, math.nan), np.full(3, math.nan)) is None
+    assert significance.over_images(np.full(3, math.nan), np.full(3, math.nan)) is None
 
 
 # --- several tests ----------------------------------------------------------------------------------------------------
@@ -204,4 +205,4 @@ def test_where_nothing_was_measured_there_is_no_test() -> None:
 @pytest.mark.parametrize("ps", [[], [0.2], [0.01, 0.02, 0.03], [0.04, 0.01, 0.01, 0.9], [1.0, 1.0, 0.0]])
 def test_holm_is_that_of_statsmodels(ps: list[float]) -> None:
     corrected: Any = multipletests(ps, method="holm")[1] if ps else []
-    assert paired.holm(ps) == pytest.approx([*corrected])
+    assert significance.holm(ps) == pytest.approx([*corrected])
