@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from longtail import build, recipe
+from longtail import recipe
+from longtail.recipe import build
 from measure import in_own_process, median
 
 REFERENCE = 250.0  # images/s

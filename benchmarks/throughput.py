@@ -19,11 +19,12 @@ from torch.nn import functional as F
 from torchvision import transforms
 from torchvision.transforms import v2
 
-from longtail import build, recipe, tasks, train
+from longtail import recipe, tasks, train
 from longtail.data import augment
 from longtail.data.batches import Batch
 from longtail.learner import Learner
 from longtail.optim.schedules import Clock
+from longtail.recipe import build
 from longtail.runtime import hardware
 from measure import HERE, about, alternate, extra_memory, in_own_process, median, ratio, table
 

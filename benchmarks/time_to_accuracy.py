@@ -18,8 +18,9 @@ from statistics import mean, stdev
 import matplotlib.pyplot as plt
 
 import machine
-from longtail import build, networks, progress, recipe, tasks, trainings
+from longtail import networks, progress, recipe, tasks, trainings
 from longtail.data import class_counts
+from longtail.recipe import build
 from longtail.rundir import RunDir
 from measure import HERE, about, table
 

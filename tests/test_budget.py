@@ -9,10 +9,11 @@ import pytest
 import torch
 
 import runs
-from longtail import budget, build, evaluate, learner, recipe, train
+from longtail import budget, evaluate, learner, recipe, train
 from longtail.budget import Course, Pace, Times
 from longtail.optim import schedules
 from longtail.optim.schedules import Clock
+from longtail.recipe import build
 from longtail.rundir import RunDir
 
 EPOCHS, STEPS_PER_EPOCH = 200, 84

@@ -11,9 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longtail import build, priors, recipe, shift
+from longtail import priors, recipe, shift
 from longtail.predict import Model, Predicted
 from longtail.priors import Estimate
+from longtail.recipe import build
 from messages import one_line
 
 NAMES = ("cat", "dog", "emu")

@@ -16,8 +16,9 @@ import messages
 import runs
 import standins
 import test_train
-from longtail import build, evaluate, recipe, tasks, train
+from longtail import evaluate, recipe, tasks, train
 from longtail.data import augment, batches
+from longtail.recipe import build
 from longtail.rundir import RunDir
 
 QUIET = Console(quiet=True)

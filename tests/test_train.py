@@ -15,11 +15,12 @@ from rich.console import Console
 from torch import nn
 
 import runs
-from longtail import build, evaluate, learner, methods, networks, recipe, tasks, train
+from longtail import evaluate, learner, methods, networks, recipe, tasks, train
 from longtail.data import class_counts
 from longtail.data.infobatch import Pruning
 from longtail.losses import contrastive
 from longtail.optim.schedules import Clock
+from longtail.recipe import build
 from longtail.rundir import RunDir
 from longtail.runtime import hardware
 

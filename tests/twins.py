@@ -12,9 +12,10 @@ from torch import distributed, nn
 from torch.multiprocessing import get_context  # pyright: ignore[reportAttributeAccessIssue]
 from torch.nn.parallel import DistributedDataParallel
 
-from longtail import build, losses, recipe
+from longtail import losses, recipe
 from longtail.data.batches import Batch
 from longtail.optim.schedules import Clock
+from longtail.recipe import build
 from longtail.runtime import distributed as process_group
 
 WORLD = 2

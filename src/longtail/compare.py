@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from longtail import build, comparison, report, trainings
+from longtail import comparison, report, trainings
 from longtail.comparison import Comparison, Results
 from longtail.metrics import softmax
 from longtail.metrics.significance import Outcomes
-from longtail.recipe import Recipe
+from longtail.recipe import Recipe, build
 from longtail.rundir import RunDir
 from longtail.text import yaml_value
 from longtail.trainings import Say, Training

@@ -167,7 +167,8 @@ class Comparison:
             few += " of each: too few to say whether other trainings would differ likewise."
             notes = [f"{few} Intervals and p only say what {images}."]
         else:
-            power = f"a difference must be {significance.detectable(count):.1f} times as large as its own standard deviation"
+            times = significance.detectable(count)
+            power = f"a difference must be {times:.1f} times as large as its own standard deviation"
             both = f"what other seeds would tell (paired t-test of {count} seeds) and what {images}"
             notes = [
                 f"Intervals and p are the more cautious of {both}.",

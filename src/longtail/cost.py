@@ -10,11 +10,10 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from longtail import build
 from longtail.data import augment
 from longtail.data.batches import Batch
 from longtail.optim.schedules import Clock
-from longtail.recipe import Recipe
+from longtail.recipe import Recipe, build
 from longtail.runtime import hardware
 
 _STEPS = 3  # that are timed at most, after one that is not

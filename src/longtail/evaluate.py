@@ -11,10 +11,11 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from longtail import build, card, exhibits, gallery, metrics, recipe, tasks
+from longtail import card, exhibits, gallery, metrics, recipe, tasks
 from longtail.data import augment, batches
 from longtail.metrics import Summary, scores
 from longtail.networks import ImageClassifier
+from longtail.recipe import build
 from longtail.rundir import RunDir
 from longtail.runtime import distributed
 from longtail.tasks import Measured, Task

@@ -8,12 +8,12 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from longtail import build, methods, recipe
+from longtail import methods, recipe
 from longtail.data import augment, batches
 from longtail.data.class_counts import Counts
 from longtail.networks import ImageClassifier
 from longtail.optim.schedules import Clock
-from longtail.recipe import Recipe
+from longtail.recipe import Recipe, build
 from longtail.runtime import distributed, seeds
 
 

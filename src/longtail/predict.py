@@ -22,7 +22,7 @@ from longtail.data.source import Pixels
 from longtail.data.worker_pool import cores
 from longtail.networks import ImageClassifier
 from longtail.priors import Prior
-from longtail.recipe.base import Colour
+from longtail.recipe.fields import Colour
 from longtail.rundir import RunDir
 from longtail.text import one_line, yaml_value
 

@@ -5,13 +5,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from longtail import advice, build, owndata
+from longtail import advice, owndata
 from longtail.advice import Advice
 from longtail.cost import Cost, cost
 from longtail.data import sources
 from longtail.data.audit.audit import Audit, audit
 from longtail.data.audit.scan import Progress
 from longtail.data.source import Listing
+from longtail.recipe import build
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from rich.console import Console
 
 import longtail
-from longtail import budget, build, card, evaluate, methods, owndata, progress, recipe, report, tasks
+from longtail import budget, card, evaluate, methods, owndata, progress, recipe, report, tasks
 from longtail.data import batches
 from longtail.data.augment.pixels import shrink
 from longtail.journal import Journal
@@ -25,7 +25,7 @@ from longtail.metrics import Summary
 from longtail.networks import ImageClassifier
 from longtail.networks import parameters_in_millions as millions
 from longtail.optim.schedules import Clock
-from longtail.recipe import Recipe
+from longtail.recipe import Recipe, build
 from longtail.rundir import RunDir
 from longtail.runtime import distributed, hardware, signals
 from longtail.tasks import Task

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from longtail import build, recipe
+from longtail import recipe
 from longtail.data.batches import Batch
 from longtail.methods.gradient_cache import in_chunks
 from longtail.networks import Backbone, ResNet9
 from longtail.optim.schedules import Clock
+from longtail.recipe import build
 
 
 class Smooth(Backbone):

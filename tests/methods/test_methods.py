@@ -8,12 +8,13 @@ import torch
 from lightning_fabric import Fabric
 from torch.nn import functional as F
 
-from longtail import build, methods, recipe
+from longtail import methods, recipe
 from longtail.data.batches import Batch, Stream
 from longtail.data.infobatch import Weights
 from longtail.losses import prototypical, supervised_contrastive
 from longtail.optim import schedules
 from longtail.optim.schedules import Clock
+from longtail.recipe import build
 
 CLASSES, ROWS = 5, 12
 COUNTS = np.array([40, 16, 6, 1, 1])

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import messages
-from longtail import build, recipe
+from longtail import recipe
 from longtail.networks import (
     Airbench,
     CosineClassifier,
@@ -23,6 +23,7 @@ from longtail.networks import (
     parameters_in_millions,
 )
 from longtail.networks.equivariant import MirroredConv3x3
+from longtail.recipe import build
 
 
 @pytest.fixture(autouse=True)

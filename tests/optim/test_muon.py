@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from longtail import build, recipe
+from longtail import recipe
 from longtail.optim.muon import Muon, orthogonalised
+from longtail.recipe import build
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,9 @@
 """Recipes: every setting of a training, read from YAML, checked, and never changed after."""
 
-from longtail.recipe.base import Settings
 from longtail.recipe.data import Augment, Data, Jitter
-from longtail.recipe.learning import (
+from longtail.recipe.fields import Settings
+from longtail.recipe.loading import dump, load, names, parse, says, schema, shipped, text_of
+from longtail.recipe.model import (
     SGD,
     Airbench,
     Alpha,
@@ -33,8 +34,7 @@ from longtail.recipe.learning import (
     Warmup,
     network_name,
 )
-from longtail.recipe.reading import dump, load, names, parse, says, schema, shipped, text_of
-from longtail.recipe.training import Groups, Pruning, Published, Recipe
+from longtail.recipe.recipe import Groups, Pruning, Published, Recipe
 
 __all__ = [
     "SGD",

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from longtail.recipe.base import AtLeastOne, Colour, Fraction, Listed, Place, Positive, Settings, Share, Text
+from longtail.recipe.fields import AtLeastOne, Colour, Fraction, Listed, Place, Positive, Settings, Share, Text
 from longtail.text import yaml_value
 
 Profile = Literal["exponential", "pareto", "step", "natural"]

@@ -17,7 +17,7 @@ def page(paths: Sequence[Path]) -> str:
 
     Args:
         paths: run folders. Of several, all others are compared with the first.
-    Raises: ValueError if there are more than `MOST`, one stands there twice, or `reading.read` would.
+    Raises: ValueError if there are more than `MOST`, one stands there twice, or `loading.read` would.
     """
     if not 1 <= len(paths) <= MOST:
         raise ValueError(f"{len(paths)} runs were given; allowed: 1 to {MOST} side by side")

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from longtail import build, recipe
+from longtail import recipe
 from longtail.data import augment as A
 from longtail.data.augment.pixels import cutmix
 from longtail.data.batches import Batch, Mixed
 from longtail.optim.schedules import Clock
+from longtail.recipe import build
 
 OFF = A.Augmentation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 ALWAYS = replace(OFF, cutmix=1.0)

@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from longtail.recipe.base import AtLeastOne, Duration, Fraction, Positive, Settings
 from longtail.recipe.data import Augment, Data
-from longtail.recipe.learning import (
+from longtail.recipe.fields import AtLeastOne, Duration, Fraction, Positive, Settings
+from longtail.recipe.model import (
     ConstantRate,
     CosineDecay,
     CrossEntropy,

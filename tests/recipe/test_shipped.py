@@ -9,9 +9,10 @@ import pytest
 from rich.console import Console
 
 import standins
-from longtail import build, recipe, tasks, train
+from longtail import recipe, tasks, train
 from longtail.optim import schedules
 from longtail.optim.schedules import Clock
+from longtail.recipe import build
 from longtail.rundir import RunDir
 
 SHIPPED = recipe.shipped()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longtail import recipe
-from longtail.recipe import reading
+from longtail.recipe import loading
 
 PSC = "digits-lt/hybrid-psc"
 CE = "digits-lt/ce"
@@ -511,7 +511,7 @@ def test_dump_and_load_give_the_same_recipe(
         }
     )
     text = recipe.dump(one)
-    assert recipe.parse(reading._read_yaml(text, "dump")) == one
+    assert recipe.parse(loading._read_yaml(text, "dump")) == one
 
 
 def test_dump_is_read_back_from_a_file(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from longtail.recipe.base import AtLeastOne, Fraction, Listed, Place, Positive, Settings, Share
+from longtail.recipe.fields import AtLeastOne, Fraction, Listed, Place, Positive, Settings, Share
 
 
 class ResNet32(Settings):

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from longtail.recipe import errors
-from longtail.recipe.training import Recipe
+from longtail.recipe.recipe import Recipe
 from longtail.text import join_or, yaml_value
 
 
@@ -62,7 +62,7 @@ def shipped() -> tuple[str, ...]:
 
 
 def _folder() -> Traversable:
-    return files("longtail") / "recipes"
+    return files("longtail.recipe") / "shipped"
 
 
 def text_of(name: str) -> str:
