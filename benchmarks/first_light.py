@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 from longtail import progress, trainings
-from longtail.rundir import RunDir
+from longtail.runs.folder import RunDir
 from measure import HERE, table
 
 RECIPES = ("ce", "hybrid-psc", "hybrid-sc")

@@ -19,12 +19,13 @@ from torch.nn import functional as F
 from torchvision import transforms
 from torchvision.transforms import v2
 
-from longtail import recipe, tasks, train
+from longtail import recipe, train
 from longtail.data import augment
 from longtail.data.batches import Batch
 from longtail.learner import Learner
 from longtail.optim.schedules import Clock
 from longtail.recipe import build
+from longtail.runs import datamodule
 from longtail.runtime import hardware
 from measure import HERE, about, alternate, extra_memory, in_own_process, median, ratio, table
 
@@ -36,7 +37,7 @@ class Loop:
 
     def __init__(self, name: str, data_root: Path, *overrides: str) -> None:
         settings = recipe.load(name, ["epochs=1000", "tensorboard=false", *overrides])
-        task = tasks.load(settings, data_root=data_root)
+        task = datamodule.load(settings, data_root=data_root)
         fabric = Fabric(accelerator="cpu", devices=1)
         self.learner = Learner(settings, fabric, task.counts, fetch=False)
         self.plan = train._plan(settings, task, self.learner.method, fabric)  # noqa: SLF001

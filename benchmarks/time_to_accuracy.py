@@ -18,10 +18,11 @@ from statistics import mean, stdev
 import matplotlib.pyplot as plt
 
 import machine
-from longtail import networks, progress, recipe, tasks, trainings
+from longtail import networks, progress, recipe, trainings
 from longtail.data import class_counts
 from longtail.recipe import build
-from longtail.rundir import RunDir
+from longtail.runs import datamodule
+from longtail.runs.folder import RunDir
 from measure import HERE, about, table
 
 KEPT = HERE / "time_to_accuracy.json"
@@ -429,7 +430,7 @@ def main() -> None:
     todo = [(name, row, seed) for name, row, seed in todo if seed not in saved.get(name, {})]
     for name, overrides in {(row.recipe, row.overrides) for _, row, _ in todo}:
         try:  # before half a minute of measuring the machine
-            tasks.load(recipe.load(name, overrides), data_root=options.data_root)
+            datamodule.load(recipe.load(name, overrides), data_root=options.data_root)
         except (OSError, ValueError) as error:
             parser.error(str(error))
     finished: list[tuple[str, int, RunDir]] = []

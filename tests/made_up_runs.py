@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from longtail import exhibits, metrics, pictures, recipe
+from longtail import metrics, pictures, recipe
 from longtail.data import class_counts
-from longtail.exhibits import Gallery
 from longtail.metrics import scores
-from longtail.rundir import RunDir
+from longtail.runs import examples
+from longtail.runs.examples import Gallery
+from longtail.runs.folder import RunDir
 from standins import picture
 
 
@@ -85,7 +86,7 @@ def write(
     run.write_summary(summary)
     if pictured:
         confidences, _ = scores.confidences_and_losses(logits, logits.argmax(1))
-        chosen = exhibits.choose(labels, logits.argmax(1), confidences, masks)
+        chosen = examples.choose(labels, logits.argmax(1), confidences, masks)
         rows = sorted({*chosen.pictured, *chosen.mapped})
         centres = np.random.default_rng(data).normal(size=(classes, 16)) * 3
         features = centres[labels[rows]] + rng.normal(size=(len(rows), 16))

@@ -12,7 +12,7 @@ import torch
 
 import standins
 from longtail import recipe, train
-from longtail.rundir import RunDir
+from longtail.runs.folder import RunDir
 
 # Everything that has state or draws at random: moving average, momentum, every augmentation, M prototypes.
 EVERYTHING = (

@@ -14,7 +14,7 @@ from longtail.budget import Course, Pace, Times
 from longtail.optim import schedules
 from longtail.optim.schedules import Clock
 from longtail.recipe import build
-from longtail.rundir import RunDir
+from longtail.runs.folder import RunDir
 
 EPOCHS, STEPS_PER_EPOCH = 200, 84
 

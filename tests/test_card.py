@@ -11,7 +11,7 @@ from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from longtail import card, metrics, recipe
-from longtail.rundir import RunDir
+from longtail.runs.folder import RunDir
 from runs import train_on_folder
 
 

@@ -7,7 +7,7 @@ import pytest
 import longtail
 import standins
 from longtail.classifier import Classifier
-from longtail.rundir import RunDir
+from longtail.runs.folder import RunDir
 
 FEW = {"epochs": 2, "network.width": 4, "tensorboard": False}
 

@@ -15,8 +15,9 @@ import torch
 
 import longtail
 import standins
-from longtail import cli, metrics, recipe, rundir, train
-from longtail.rundir import RunDir
+from longtail import cli, metrics, recipe, train
+from longtail.runs import folder as run_folder
+from longtail.runs.folder import RunDir
 
 SMALL = ("--set", "epochs=1", "--set", "tensorboard=false", "--set", "network.width=4", "--device", "cpu")
 COMMANDS = ("demo", "audit", "train", "resume", "evaluate", "report", "compare", "reproduce", "predict", "recipes")
@@ -287,7 +288,7 @@ def test_disk_that_takes_no_more(longtail_: Command, monkeypatch: pytest.MonkeyP
     def refuse(target: Path, _write: object) -> None:
         raise OSError(number, words, str(target))
 
-    monkeypatch.setattr(rundir, "_replace", refuse)
+    monkeypatch.setattr(run_folder, "_replace", refuse)
     assert_mistake(longtail_("train", "digits-lt/ce", "--out", "run", *SMALL), f"run/split.json: {words}")
 
 

@@ -22,9 +22,9 @@ class Said(NamedTuple):
 def audit(capsys, monkeypatch, tmp_path):
     """Runs the command in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("longtail.advice._at_hand", lambda _: False)
-    monkeypatch.setattr("longtail.cost._STEPS", 1)
-    monkeypatch.setattr("longtail.cost._LONG", 0.01)
+    monkeypatch.setattr("longtail.planning.recommend._at_hand", lambda _: False)
+    monkeypatch.setattr("longtail.planning.cost._STEPS", 1)
+    monkeypatch.setattr("longtail.planning.cost._LONG", 0.01)
 
     def command(*arguments):
         monkeypatch.setattr(sys, "argv", ["longtail", "audit", "--workers", "0", *map(str, arguments)])

@@ -10,7 +10,7 @@ import pytest
 import standins
 import untidy
 from longtail import cli
-from longtail.rundir import RunDir
+from longtail.runs.folder import RunDir
 
 QUICK = ("--set", "epochs=1", "--set", "network.width=4", "--set", "tensorboard=false", "--device", "cpu")
 
@@ -26,7 +26,7 @@ def longtail_(capsys, monkeypatch, tmp_path):
     """Runs a command in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("longtail.advice._at_hand", lambda _: False)
+    monkeypatch.setattr("longtail.planning.recommend._at_hand", lambda _: False)
 
     def command(*arguments):
         monkeypatch.setattr(sys, "argv", ["longtail", *map(str, arguments)])

@@ -7,7 +7,7 @@ import pytest
 import made_up_runs
 import runs
 from longtail import cli, report, train
-from longtail.rundir import RunDir
+from longtail.runs.folder import RunDir
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from rich.console import Console
 
 import runs
 from longtail import cli, compare, metrics, recipe, train, trainings
-from longtail.rundir import RunDir
+from longtail.runs.folder import RunDir
 from messages import one_line
 
 CHANGES = (

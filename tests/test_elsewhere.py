@@ -11,7 +11,7 @@ import torch
 
 import standins
 from longtail import cli, elsewhere, metrics
-from longtail.rundir import RunDir
+from longtail.runs.folder import RunDir
 from runs import train_on_folder
 
 CPU = torch.device("cpu")

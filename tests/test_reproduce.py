@@ -11,7 +11,7 @@ from rich.console import Console
 
 from longtail import cli, recipe, reproduce, train
 from longtail.recipe import Published
-from longtail.rundir import RunDir
+from longtail.runs.folder import RunDir
 from messages import one_line
 
 ROW = "digits-lt/ce"

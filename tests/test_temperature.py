@@ -10,7 +10,7 @@ import runs
 import standins
 from longtail import evaluate, metrics, predict, recipe, train
 from longtail.data.queries import Queries, Query
-from longtail.rundir import RunDir
+from longtail.runs.folder import RunDir
 
 
 def test_a_temperature_is_fitted_on_validation_images_and_used(tmp_path):

@@ -15,13 +15,14 @@ from rich.console import Console
 from torch import nn
 
 import runs
-from longtail import evaluate, learner, methods, networks, recipe, tasks, train
+from longtail import evaluate, learner, methods, networks, recipe, train
 from longtail.data import class_counts
 from longtail.data.infobatch import Pruning
 from longtail.losses import contrastive
 from longtail.optim.schedules import Clock
 from longtail.recipe import build
-from longtail.rundir import RunDir
+from longtail.runs import datamodule
+from longtail.runs.folder import RunDir
 from longtail.runtime import hardware
 
 # Saves after every step, and is killed by the operating system when the given step is done.
@@ -442,7 +443,7 @@ def test_a_run_keeps_the_precision_that_auto_was(tmp_path, monkeypatch):
 
 def test_a_part_of_a_step_costs_the_same_for_images_of_all_sizes():
     recipe = runs.settings("ce", "augment.stages=[[0.5, 8]]")  # of 16 pixels
-    cost = train._cost(recipe, tasks.load(recipe))
+    cost = train._cost(recipe, datamodule.load(recipe))
     costs = [cost(Clock.at(step=step, epochs=10, steps_per_epoch=4)) for step in (0, 39)]
     assert costs == pytest.approx([0.15 + 0.85 / 4, 1.0])
 
@@ -450,7 +451,7 @@ def test_a_part_of_a_step_costs_the_same_for_images_of_all_sizes():
 def test_images_of_several_processes_come_back_in_order(monkeypatch):
     """Shares of an odd number of images, as three processes would see them."""
     recipe = runs.settings("ce", "split=validation", "data.validation=1")
-    task, world = tasks.load(recipe), 3
+    task, world = datamodule.load(recipe), 3
     parts = []
     for rank in range(world):
         batches = evaluate.images(task, recipe, torch.device("cpu"), rank=rank, world=world)()

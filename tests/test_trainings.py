@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from longtail import recipe, trainings
-from longtail.rundir import RunDir
+from longtail.runs.folder import RunDir
 from messages import one_line
 
 RECIPES = ("digits-lt/ce", "digits-lt/hybrid-sc")

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from longtail import recipe
 from longtail.metrics import ClassResult, Interval, Summary, wilson
 from longtail.recipe import Recipe
-from longtail.rundir import RunDir
+from longtail.runs.folder import RunDir
 from longtail.text import printable, quantity
 
 _WORST = 10  # classes that are shown

@@ -5,15 +5,17 @@ from collections.abc import Iterable, Mapping
 from os import PathLike, fspath
 from pathlib import Path
 
-from longtail import advice, answers, evaluate, predict, rundir, shift, train
+from longtail import answers, evaluate, predict, shift, train
 from longtail.answers import Answer
 from longtail.data import queries
 from longtail.metrics import Summary
+from longtail.planning import recommend
 from longtail.recipe import Recipe
 from longtail.recipe import load as load_recipe
-from longtail.rundir import RunDir
+from longtail.runs import folder as run_folder
+from longtail.runs.datamodule import Measured
+from longtail.runs.folder import RunDir
 from longtail.runtime import hardware
-from longtail.tasks import Measured
 
 Paths = str | PathLike[str] | Iterable[str | PathLike[str]]
 
@@ -53,7 +55,7 @@ class Classifier:
         Raises: ValueError or FileNotFoundError if the data cannot be read, or a setting is wrong.
         """
         overrides = [f"{name}={json.dumps(value)}" for name, value in (settings or {}).items()]
-        chosen = advice.prepare(Path(path), overrides, template=recipe)
+        chosen = recommend.prepare(Path(path), overrides, template=recipe)
         return cls(chosen.settings, reasons=chosen.reasons)
 
     @classmethod
@@ -78,7 +80,7 @@ class Classifier:
         Raises: as `train.train`.
         """
         usual = Path("runs") / self.settings.name / f"seed-{self.settings.seed}"
-        folder = rundir.unused(usual) if out is None else Path(out)
+        folder = run_folder.unused(usual) if out is None else Path(out)
         train.train(self.settings, folder, advice=self.reasons, device=device)
         self.run = folder
         return self

@@ -80,10 +80,11 @@ def demo(
     """Train Hybrid-PSC and plain cross-entropy on a small bundled long tail, and compare them, also as a page."""
     import torch
 
-    from longtail import recipe, rundir, train
+    from longtail import recipe, train
     from longtail import report as reports
+    from longtail.runs import folder as run_folder
 
-    folder = rundir.unused(out)
+    folder = run_folder.unused(out)
     # Networks as small as these gain nothing from threads, and lose much if the machine is busy.
     torch.set_num_threads(1)
     summaries = {}
@@ -122,11 +123,13 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Look at all images of your own before training: what is broken, double, under two labels, or too rare."""
-    from longtail import audit_page, preview, progress
+    from longtail import progress
     from longtail.data import worker_pool
+    from longtail.planning import page as audit_page
+    from longtail.planning import preflight
 
     with _interruptible(), progress.counting("looking at images") as tell:
-        found = preview.look(
+        found = preflight.look(
             data,
             overrides or [],
             template=template,
@@ -185,12 +188,13 @@ def train(
 ) -> None:
     """Train from a recipe, or on images of your own, into a new run folder."""
     since = time.monotonic()
-    from longtail import advice, train
-    from longtail.rundir import RunDir
+    from longtail import train
+    from longtail.planning import recommend
+    from longtail.runs.folder import RunDir
 
     changes = [*(overrides or []), *([f"seed={seed}"] if seed is not None else [])]
     changes += [f"budget={json.dumps(budget)}"] if budget is not None else []  # quoted: a number needs its unit
-    chosen = advice.choose(name, changes, template=template)
+    chosen = recommend.choose(name, changes, template=template)
     settings = chosen.settings
     if chosen.reasons and (data_root is not None or download):
         raise ValueError(f"--data-root and --download are for recipes; {name} says where the images are")
@@ -223,7 +227,7 @@ def resume(
     """Continue an interrupted run, exactly where it stopped."""
     since = time.monotonic()
     from longtail import recipe, train
-    from longtail.rundir import RunDir
+    from longtail.runs.folder import RunDir
 
     settings = recipe.load(str(RunDir.open(run).recipe))
     with _interruptible(run):
@@ -252,7 +256,7 @@ def evaluate(
 ) -> None:
     """Measure a finished run again, on another split, or on other images."""
     from longtail import elsewhere, evaluate, progress, recipe
-    from longtail.rundir import RunDir
+    from longtail.runs.folder import RunDir
     from longtail.runtime import hardware
 
     if split not in (None, "test", "validation", "train"):
@@ -294,7 +298,7 @@ def report(
 ) -> None:
     """Write a page about one run, or about several side by side, that opens in a browser without a network."""
     from longtail import report as reports
-    from longtail.rundir import RunDir
+    from longtail.runs.folder import RunDir
 
     where = out or (RunDir(runs[0]).report if len(runs) == 1 else Path("report.html"))
     if out and not out.parent.is_dir():
@@ -534,7 +538,7 @@ def _interruptible(run: Path | None = None, *, again: bool = False) -> Iterator[
     try:
         yield
     except KeyboardInterrupt:
-        from longtail.rundir import RunDir
+        from longtail.runs.folder import RunDir
 
         begun = run is not None and RunDir(run).recipe.is_file()
         command = ["longtail", *sys.argv[1:]] if again else ["longtail", "resume", str(run)]

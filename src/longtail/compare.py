@@ -12,7 +12,7 @@ from longtail.comparison import Comparison, Results
 from longtail.metrics import softmax
 from longtail.metrics.significance import Outcomes
 from longtail.recipe import Recipe, build
-from longtail.rundir import RunDir
+from longtail.runs.folder import RunDir
 from longtail.text import yaml_value
 from longtail.trainings import Say, Training
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from longtail.comparison import Comparison
     from longtail.metrics import Summary
-    from longtail.preview import Preview
+    from longtail.planning.preflight import Preview
     from longtail.recipe import Published, Recipe
     from longtail.reproduce import Row
 

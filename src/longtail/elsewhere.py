@@ -16,7 +16,7 @@ from longtail.data.queries import Queries, Query
 from longtail.data.source import PARTS, Listing, Part
 from longtail.data.sources.detect import tell
 from longtail.metrics import Summary
-from longtail.rundir import RunDir
+from longtail.runs.folder import RunDir
 from longtail.text import first_few, printable, quantity
 
 

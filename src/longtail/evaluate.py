@@ -11,14 +11,15 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from longtail import card, exhibits, gallery, metrics, recipe, tasks
+from longtail import card, gallery, metrics, recipe
 from longtail.data import augment, batches
 from longtail.metrics import Summary, scores
 from longtail.networks import ImageClassifier
 from longtail.recipe import build
-from longtail.rundir import RunDir
+from longtail.runs import datamodule, examples
+from longtail.runs.datamodule import Measured, Task
+from longtail.runs.folder import RunDir
 from longtail.runtime import distributed
-from longtail.tasks import Measured, Task
 
 Decoded = Iterable[UInt8[Tensor, "batch 3 h w"]]
 _BATCH, _BATCH_DECODED = 500, 64  # the second waits in shared memory, several times over, at 224 pixels a side
@@ -212,7 +213,7 @@ def show(
 ) -> None:
     """Write pictures and features of some images into the run folder, for whoever reports on it without the data."""
     labels, confidences = task.measured.labels[task.shown], scores.confidences_and_losses(logits, logits.argmax(1))[0]
-    chosen = exhibits.choose(labels, logits.argmax(1), confidences, build.groups(settings).masks(task.counts))
+    chosen = examples.choose(labels, logits.argmax(1), confidences, build.groups(settings).masks(task.counts))
     rows = sorted({*chosen.pictured, *chosen.mapped})
     shown = images(replace(task, shown=task.shown[rows]), settings, device)
     kept = gallery.make(classifier, shown(), rows, large=chosen.pictured, settings=settings.augment, device=device)
@@ -264,7 +265,7 @@ def evaluate(
     weights = run.read_weights()
     if data_root is None and (before := run.read_json(run.environment)["data_root"]):
         data_root = Path(before)
-    task = tasks.load(settings, run=run, split=split, data_root=data_root)
+    task = datamodule.load(settings, run=run, split=split, data_root=data_root)
     network = trained(run, settings.network, settings.head, weights, classes=len(task.class_names), device=device)
     shown = images(task, settings, device)
     logits = predict(network, shown(), settings.augment, device=device).cpu().numpy()

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from longtail import pictures, recipe
 from longtail.data import augment
-from longtail.exhibits import Gallery
 from longtail.networks import ImageClassifier
+from longtail.runs.examples import Gallery
 
 _LARGE, _SMALL = 112, 40  # longest sides in pixels
 _LARGEST = float(np.finfo(np.float16).max)

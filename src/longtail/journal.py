@@ -3,7 +3,7 @@
 from typing import Any
 
 from longtail.metrics import Summary
-from longtail.rundir import RunDir
+from longtail.runs.folder import RunDir
 
 _MEASURES = (
     "top1",

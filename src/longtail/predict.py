@@ -23,7 +23,7 @@ from longtail.data.worker_pool import cores
 from longtail.networks import ImageClassifier
 from longtail.priors import Prior
 from longtail.recipe.fields import Colour
-from longtail.rundir import RunDir
+from longtail.runs.folder import RunDir
 from longtail.text import one_line, yaml_value
 
 # That go through the network at once where images keep their sizes: some may be photographs.

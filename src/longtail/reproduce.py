@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from longtail import recipe, trainings
 from longtail.recipe import Published, Recipe
-from longtail.rundir import RunDir
+from longtail.runs.folder import RunDir
 from longtail.text import one_line, yaml_value
 from longtail.trainings import Say
 

@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from rich.console import Console
 
 import longtail
-from longtail import budget, card, evaluate, methods, owndata, progress, recipe, report, tasks
+from longtail import budget, card, evaluate, methods, progress, recipe, report
 from longtail.data import batches
 from longtail.data.augment.pixels import shrink
 from longtail.journal import Journal
@@ -26,9 +26,10 @@ from longtail.networks import ImageClassifier
 from longtail.networks import parameters_in_millions as millions
 from longtail.optim.schedules import Clock
 from longtail.recipe import Recipe, build
-from longtail.rundir import RunDir
+from longtail.runs import custom_data, datamodule
+from longtail.runs.datamodule import Task
+from longtail.runs.folder import RunDir
 from longtail.runtime import distributed, hardware, signals
-from longtail.tasks import Task
 from longtail.text import duration, one_line
 
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
@@ -52,7 +53,7 @@ def train(
     Args:
         settings: the recipe.
         out: the run folder; it must not hold a run yet.
-        advice: why these settings, in lines that are told and kept with the run; see `advice.choose`.
+        advice: why these settings, in lines that are told and kept with the run; see `recommend.choose`.
         data_root: see `sources.load`.
         download: see `sources.load`.
         device: see `hardware.runtime`.
@@ -73,7 +74,7 @@ def train(
     for line in advice:
         say(line)
     with progress.counting("decoding images", console=console, shown=first) as tell:
-        task = tasks.load(settings, data_root=data_root, download=download, say=say, progress=tell)
+        task = datamodule.load(settings, data_root=data_root, download=download, say=say, progress=tell)
     method = build.method(settings, task.counts)
     _plan(settings, task, method, fabric)
     _try(method.classifier, settings, task)
@@ -135,7 +136,7 @@ def resume(
     console = console or Console(stderr=True)
     with run.locked() if fabric.global_rank == 0 else nullcontext():
         with progress.counting("decoding images", console=console, shown=fabric.global_rank == 0) as tell:
-            task = tasks.load(settings, run=run, data_root=data_root, progress=tell)
+            task = datamodule.load(settings, run=run, data_root=data_root, progress=tell)
         _plan(settings, task, build.method(settings, task.counts, fetch=False), fabric)
         saved = run.read_checkpoint()
         if saved is not None and not recipe.says(saved["recipe"], settings):
@@ -437,7 +438,7 @@ def _model(settings: Recipe, task: Task, temperature: float | None) -> dict[str,
             "scale": 1 / 255,
             "mean": settings.augment.mean,
             "std": settings.augment.std,
-            "shrink_shorter_side": owndata.shrunk_side(settings.data),
+            "shrink_shorter_side": custom_data.shrunk_side(settings.data),
             "resize_shorter_side": size and round(size * 8 / 7),
             "centre_crop": size,
         },

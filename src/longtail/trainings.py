@@ -13,7 +13,7 @@ from typing import Any
 
 from longtail import recipe
 from longtail.recipe import Recipe
-from longtail.rundir import RunDir
+from longtail.runs.folder import RunDir
 from longtail.runtime import signals
 from longtail.text import clock_time, yaml_value
 

@@ -9,11 +9,12 @@ import pytest
 from rich.console import Console
 
 import standins
-from longtail import recipe, tasks, train
+from longtail import recipe, train
 from longtail.optim import schedules
 from longtail.optim.schedules import Clock
 from longtail.recipe import build
-from longtail.rundir import RunDir
+from longtail.runs import datamodule
+from longtail.runs.folder import RunDir
 
 SHIPPED = recipe.shipped()
 CIFAR = [name for name in SHIPPED if name.startswith("cifar")]
@@ -318,7 +319,7 @@ def test_demo_compares_methods_that_share_all_else() -> None:
 def test_training_set_has_the_known_size(name: str, root: Path) -> None:
     data, _ = split(name)
     one = recipe.load(name)
-    task = tasks.load(one, data_root=root)
+    task = datamodule.load(one, data_root=root)
     assert len(task.chosen) == task.counts.sum() == TOTALS[data]
     assert np.array_equal(np.bincount(task.labels, minlength=len(task.counts)), task.counts)
     assert len(task.held) == 0
@@ -331,7 +332,7 @@ def test_training_set_has_the_known_size(name: str, root: Path) -> None:
 def test_training_sets_are_nested(root: Path) -> None:
     for data in ("cifar10", "cifar100"):
         few, more, most = (
-            {*tasks.load(recipe.load(f"{data}-lt-{imbalance}/ce"), data_root=root).chosen.tolist()}
+            {*datamodule.load(recipe.load(f"{data}-lt-{imbalance}/ce"), data_root=root).chosen.tolist()}
             for imbalance in (100, 50, 10)
         )
         assert few < more < most
@@ -359,7 +360,7 @@ def small(name: str, root: Path) -> list[str]:
 def test_recipe_trains_two_steps(name: str, root: Path, tmp_path: Path) -> None:
     cut = [*small(name, root), "epochs=1", "log_every=1", "tensorboard=false"]
     where = None if name.startswith("own/") else root
-    images = len(tasks.load(recipe.load(name, cut), data_root=where).chosen)
+    images = len(datamodule.load(recipe.load(name, cut), data_root=where).chosen)
     one = recipe.load(name, [*cut, f"batch_size={images // 2}"])
     summary = train.train(one, tmp_path, data_root=where, device="cpu", console=Console(quiet=True))
     run = RunDir.open(tmp_path)

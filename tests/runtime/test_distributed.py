@@ -10,7 +10,7 @@ import runs
 import test_train
 import twins
 from longtail import train
-from longtail.rundir import RunDir
+from longtail.runs.folder import RunDir
 
 
 def test_gather_joins_rows_and_sums_their_gradients():

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from longtail import pictures
-from longtail.exhibits import Pair
 from longtail.report.reading import GROUPS, Run
+from longtail.runs.examples import Pair
 from longtail.text import quantity
 
 _CELLS = 30  # classes, up to which the whole confusion matrix is drawn

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from longtail import exhibits, recipe
-from longtail.exhibits import Exhibits, Gallery
+from longtail import recipe
 from longtail.metrics import Summary, scores
 from longtail.recipe import Recipe
-from longtail.rundir import RunDir
+from longtail.runs import examples
+from longtail.runs.examples import Exhibits, Gallery
+from longtail.runs.folder import RunDir
 
 GROUPS = ("many", "medium", "few")
 
@@ -114,7 +115,7 @@ def _read(run: RunDir, settings: Recipe, name: str) -> Run:
         predicted=predictions.predicted,
         confidences=confidences,
         masks=masks,
-        shown=exhibits.choose(predictions.labels, predictions.predicted, confidences, masks),
+        shown=examples.choose(predictions.labels, predictions.predicted, confidences, masks),
         gallery=run.read_gallery(),
         quarantine=run.read_quarantine(),
     )

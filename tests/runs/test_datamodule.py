@@ -16,10 +16,11 @@ import messages
 import runs
 import standins
 import test_train
-from longtail import evaluate, recipe, tasks, train
+from longtail import evaluate, recipe, train
 from longtail.data import augment, batches
 from longtail.recipe import build
-from longtail.rundir import RunDir
+from longtail.runs import datamodule
+from longtail.runs.folder import RunDir
 
 QUIET = Console(quiet=True)
 # 40, 16, 6, 1 and 1 training images: four steps an epoch, as `runs.STEPS` wants it.
@@ -54,7 +55,7 @@ def in_command(images: Path, out: Path, *overrides: str, script: Path | None = N
 
 def seen(settings: recipe.Recipe, root: Path | None, *, steps: int) -> list[torch.Tensor]:
     """All that a method is given in some steps."""
-    task = tasks.load(settings, data_root=root)
+    task = datamodule.load(settings, data_root=root)
     streams = build.method(settings, task.counts).streams
     plan = batches.Plan(task.labels, streams, settings.batch_size, seed=settings.seed)
     pixels = batches.stack(task.train, task.chosen, size=settings.data.image_size)
@@ -86,14 +87,14 @@ def test_a_folder_of_png_files_gives_the_batches_of_the_parquet_files(tmp_path, 
     assert len(of_parquet) == 20
     for one, other in zip(of_parquet, of_folder, strict=True):
         assert torch.equal(one, other)
-    tests = [tasks.load(named, data_root=tmp_path), tasks.load(folder)]
+    tests = [datamodule.load(named, data_root=tmp_path), datamodule.load(folder)]
     shown = [np.sort(task.measured.labels[task.shown]).tolist() for task in tests]
     assert shown[0] == shown[1]
     assert tests[0].counts.tolist() == tests[1].counts.tolist()
 
 
 def test_images_are_chosen_class_by_class(images):
-    task = tasks.load(own(images))
+    task = datamodule.load(own(images))
     assert (np.diff(task.labels) >= 0).all()
     for c in range(5):
         assert (np.diff(task.chosen[task.labels == c]) > 0).all()
@@ -227,7 +228,7 @@ def test_too_many_unreadable_images_stop_the_training(tmp_path, images):
 def test_images_on_which_nothing_can_be_measured(tmp_path):
     standins.write_folder(tmp_path / "images", [1, 1, 1])
     with pytest.raises(ValueError, match=r"there is no test image, only images for train; data\.test_share says"):
-        tasks.load(own(tmp_path / "images"))
+        datamodule.load(own(tmp_path / "images"))
 
 
 # --- one training at a time -------------------------------------------------------------------------------------------

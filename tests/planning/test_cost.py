@@ -3,7 +3,7 @@
 import pytest
 
 from longtail import recipe
-from longtail.cost import Cost, cost
+from longtail.planning.cost import Cost, cost
 
 TINY = ("network.width=4", "batch_size=16", "epochs=10")
 

@@ -8,11 +8,12 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Int
 
-from longtail import owndata, recipe
+from longtail import recipe
 from longtail.data import class_counts, sources
 from longtail.data.source import PARTS, Part
 from longtail.data.worker_pool import Progress
-from longtail.rundir import RunDir
+from longtail.runs import custom_data
+from longtail.runs.folder import RunDir
 
 Measured = Literal["train", "validation", "test"]
 
@@ -147,14 +148,14 @@ def _own(
             say(line)
         notes.extend(lines)
 
-    listing = owndata.read(data, path=path)
+    listing = custom_data.read(data, path=path)
     note(sources.describe(listing))
-    source, unreadable = owndata.decode(listing.source, data, progress=progress)
-    note(owndata.check_losses(listing, unreadable, data))
+    source, unreadable = custom_data.decode(listing.source, data, progress=progress)
+    note(custom_data.check_losses(listing, unreadable, data))
     readable = np.setdiff1d(np.arange(len(source.labels)), [*unreadable])
-    source, lines = owndata.merge_rare(source, readable, data)
+    source, lines = custom_data.merge_rare(source, readable, data)
     note(lines)
-    found, lines = owndata.split(listing, source, readable, settings)
+    found, lines = custom_data.split(listing, source, readable, settings)
     note(lines)
     chosen, _ = _cut(source.labels[found.train], source.class_names, data, holds_out=False)
     if len(chosen) < len(found.train):
@@ -171,16 +172,16 @@ def _own_again(
     """The task of own data with the images that a run has recorded."""
     recorded = run.read_json(run.split)
     try:
-        listing = owndata.read(settings.data, path=path)
+        listing = custom_data.read(settings.data, path=path)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error}; if it was moved, name its new place with --data-root") from error
     fingerprint = sources.fingerprint(listing.source)
     if recorded["fingerprint"] != fingerprint:
         raise _changed(run)
     unreadable = {int(position): reason for position, reason in recorded["unreadable"].items()}
-    source = owndata.decode_again(listing.source, settings.data, unreadable, progress=progress)
+    source = custom_data.decode_again(listing.source, settings.data, unreadable, progress=progress)
     readable = np.setdiff1d(np.arange(len(source.labels)), [*unreadable])
-    source, _ = owndata.merge_rare(source, readable, settings.data)
+    source, _ = custom_data.merge_rare(source, readable, settings.data)
     parts: dict[Part, np.ndarray] = {part: np.array(recorded[part], np.int64) for part in PARTS}
     return _of_parts(source, parts, split or recorded["split"], fingerprint, unreadable, recorded["notes"])
 

@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 
 import untidy
-from longtail import advice, recipe
+from longtail import recipe
 from longtail.data import sources, worker_pool
 from longtail.data.audit.audit import sizes_of
 from longtail.data.source import Listing, Source
+from longtail.planning import recommend
 
 
 def listing(images, *, parts=None):
@@ -24,7 +25,7 @@ def sizes(*pairs):
 
 @pytest.fixture(autouse=True)
 def without_network(monkeypatch):
-    monkeypatch.setattr(advice, "_at_hand", lambda _: False)
+    monkeypatch.setattr(recommend, "_at_hand", lambda _: False)
 
 
 def network(chosen: recipe.Recipe) -> recipe.Timm:
@@ -48,25 +49,25 @@ def settings(advised, *overrides):
     ],
 )
 def test_the_size_of_images_decides_the_recipe(size, template, image_size):
-    advised = advice.advise(listing(10_000), sizes=sizes(size, size))
+    advised = recommend.advise(listing(10_000), sizes=sizes(size, size))
     assert advised.recipe == template
     assert settings(advised).data.image_size == image_size
 
 
 @pytest.mark.parametrize(("shorter", "side"), [(10, 32), (45, 48), (90, 88), (96, 96)])
 def test_small_images_of_several_sizes_are_made_one(shorter, side):
-    advised = advice.advise(listing(10_000), sizes=sizes((shorter, 200), (shorter, 100)))
+    advised = recommend.advise(listing(10_000), sizes=sizes((shorter, 200), (shorter, 100)))
     assert settings(advised).data.image_size == side
 
 
 def test_long_strips_are_cut():
-    assert settings(advice.advise(listing(1000), sizes=sizes((800, 32)))).data.image_size == 32
+    assert settings(recommend.advise(listing(1000), sizes=sizes((800, 32)))).data.image_size == 32
 
 
 @pytest.mark.parametrize("images", [2, 3, 10, 50, 200, 1000, 30_000, 400_000])
 @pytest.mark.parametrize("size", [(32, 32), (500, 400)])
 def test_an_epoch_has_batches_and_a_training_steps(images, size):
-    chosen = settings(advice.advise(listing(images), sizes=sizes(size)))
+    chosen = settings(recommend.advise(listing(images), sizes=sizes(size)))
     training = max(1, round(images * 0.8))
     assert 2 <= chosen.batch_size <= max(2, training)
     assert training // chosen.batch_size >= 8 or chosen.batch_size <= 16
@@ -76,7 +77,7 @@ def test_an_epoch_has_batches_and_a_training_steps(images, size):
     steps = chosen.epochs * max(1, training // chosen.batch_size)
     if least < chosen.epochs < most:
         assert steps == pytest.approx(4000, rel=0.1)
-    template = recipe.load(advice.advise(listing(images), sizes=sizes(size)).recipe, ["data.name=own"])
+    template = recipe.load(recommend.advise(listing(images), sizes=sizes(size)).recipe, ["data.name=own"])
     assert chosen.batch_size <= template.batch_size
     rate = template.optimizer.lr * chosen.batch_size / template.batch_size
     assert chosen.optimizer.lr == pytest.approx(rate, rel=0.01)
@@ -84,13 +85,13 @@ def test_an_epoch_has_batches_and_a_training_steps(images, size):
 
 def test_images_that_the_data_tests_on_are_not_learnt():
     parts = np.repeat([0, 2], [100, 900])
-    advised = advice.advise(listing(1000, parts=parts), sizes=sizes((32, 32)))
+    advised = recommend.advise(listing(1000, parts=parts), sizes=sizes((32, 32)))
     assert "about 100 training images" in " ".join(advised.reasons)
     assert settings(advised).batch_size == 16
 
 
 def test_every_choice_has_a_reason_that_names_the_setting():
-    advised = advice.advise(listing(100), sizes=sizes((300, 200), (400, 300)))
+    advised = recommend.advise(listing(100), sizes=sizes((300, 200), (400, 300)))
     assert advised.overrides
     for override in advised.overrides:
         assert any(reason.startswith(f"{override}: ") for reason in advised.reasons)
@@ -99,7 +100,7 @@ def test_every_choice_has_a_reason_that_names_the_setting():
 
 def test_the_user_decides():
     own = ("epochs=3", "data.image_size=64", "batch_size=16")
-    advised = advice.advise(listing(1000), own, sizes=sizes((300, 200)))
+    advised = recommend.advise(listing(1000), own, sizes=sizes((300, 200)))
     assert not [
         each for each in advised.overrides if each.partition("=")[0] in ("epochs", "data.image_size", "batch_size")
     ]
@@ -109,25 +110,25 @@ def test_the_user_decides():
 
 def test_a_recipe_of_the_users_is_left_as_it_is_but_for_a_batch_that_is_too_large():
     template = "digits-lt/ce"
-    assert advice.advise(listing(10_000), sizes=sizes((8, 8)), template=template).overrides == ()
-    few = advice.advise(listing(20), sizes=sizes((8, 8)), template=template)
+    assert recommend.advise(listing(10_000), sizes=sizes((8, 8)), template=template).overrides == ()
+    few = recommend.advise(listing(20), sizes=sizes((8, 8)), template=template)
     assert [each.partition("=")[0] for each in few.overrides] == ["batch_size", "optimizer.lr"]
 
 
 @pytest.mark.parametrize("gpu", [True, False])
 def test_a_smaller_network_without_a_gpu(monkeypatch, gpu):
     monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
-    chosen = settings(advice.advise(listing(3000), sizes=sizes((300, 200))))
+    chosen = settings(recommend.advise(listing(3000), sizes=sizes((300, 200))))
     assert network(chosen).name == ("resnet50" if gpu else "resnet18")
     own = ["network.name=resnet34"]
-    chosen = settings(advice.advise(listing(3000), own, sizes=sizes((300, 200))), *own)
+    chosen = settings(recommend.advise(listing(3000), own, sizes=sizes((300, 200))), *own)
     assert network(chosen).name == "resnet34"
 
 
 @pytest.mark.parametrize("there", [True, False])
 def test_pretrained_weights_are_taken_where_they_can_be_had(monkeypatch, there):
-    monkeypatch.setattr(advice, "_at_hand", lambda _: there)
-    advised = advice.advise(listing(3000), sizes=sizes((300, 200)))
+    monkeypatch.setattr(recommend, "_at_hand", lambda _: there)
+    advised = recommend.advise(listing(3000), sizes=sizes((300, 200)))
     chosen = settings(advised)
     assert network(chosen).pretrained is there
     assert chosen.epochs < 100 if there else chosen.epochs > 100
@@ -135,9 +136,9 @@ def test_pretrained_weights_are_taken_where_they_can_be_had(monkeypatch, there):
 
 
 def test_weights_in_a_file_are_not_looked_for_elsewhere(monkeypatch, tmp_path):
-    monkeypatch.setattr(advice, "_at_hand", lambda _: pytest.fail("asked"))
+    monkeypatch.setattr(recommend, "_at_hand", lambda _: pytest.fail("asked"))
     own = [f"network.weights={tmp_path / 'weights.pt'}"]
-    advised = advice.advise(listing(3000), own, sizes=sizes((300, 200)))
+    advised = recommend.advise(listing(3000), own, sizes=sizes((300, 200)))
     assert network(settings(advised, *own)).weights == str(tmp_path / "weights.pt")
 
 
@@ -145,10 +146,10 @@ def test_without_a_network_no_weights_are_at_hand(monkeypatch, tmp_path):
     monkeypatch.undo()
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)
     monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", lambda *_, **__: 1 / 0)
-    assert not advice._at_hand("resnet18")
-    assert not advice._at_hand("resnet32ts_no_such_model")
+    assert not recommend._at_hand("resnet18")
+    assert not recommend._at_hand("resnet32ts_no_such_model")
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: str(tmp_path))
-    assert advice._at_hand("resnet18")
+    assert recommend._at_hand("resnet18")
 
 
 # --- with real files --------------------------------------------------------------------------------------------------
@@ -157,7 +158,7 @@ def test_without_a_network_no_weights_are_at_hand(monkeypatch, tmp_path):
 def test_prepare_makes_settings_of_a_path(tmp_path, monkeypatch):
     written = untidy.write_folder(tmp_path / "birds: 1.5")
     monkeypatch.chdir(tmp_path)
-    prepared = advice.prepare(Path("birds: 1.5"), ["epochs=2", "data.test_share=0.3"])
+    prepared = recommend.prepare(Path("birds: 1.5"), ["epochs=2", "data.test_share=0.3"])
     chosen = prepared.settings
     assert chosen.name == "birds: 1.5"
     assert chosen.data.name == "own"
@@ -171,11 +172,11 @@ def test_settings_of_the_data_are_heeded_when_it_is_read(tmp_path):
     written = untidy.write_manifest(tmp_path / "traps")
     moved = tmp_path / "elsewhere.csv"
     written.root.rename(moved)
-    prepared = advice.prepare(moved, [f"data.root={tmp_path / 'traps'}", "data.form=table"])
+    prepared = recommend.prepare(moved, [f"data.root={tmp_path / 'traps'}", "data.form=table"])
     assert prepared.settings.data.root == str(tmp_path / "traps")
     assert prepared.settings.name == "elsewhere"
     with pytest.raises(ValueError, match=r"read as|coco"):
-        advice.prepare(tmp_path / "traps", ["data.form=coco"])
+        recommend.prepare(tmp_path / "traps", ["data.form=coco"])
 
 
 def test_data_without_a_readable_image_is_refused(tmp_path):
@@ -183,7 +184,7 @@ def test_data_without_a_readable_image_is_refused(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "0.png").touch()
     with pytest.raises(ValueError, match="longtail audit says why"):
-        advice.prepare(tmp_path)
+        recommend.prepare(tmp_path)
 
 
 def test_sizes_are_those_of_upright_images(tmp_path):
@@ -193,7 +194,7 @@ def test_sizes_are_those_of_upright_images(tmp_path):
     exif[0x0112] = 6
     for name in ("wren", "crow"):
         Image.new("RGB", (40, 64)).save(tmp_path / name / "0.jpg", exif=exif)
-    found = advice.sizes(sources.read(tmp_path))
+    found = recommend.sizes(sources.read(tmp_path))
     assert found is not None and found.usual == (64, 40)
 
 
@@ -204,10 +205,10 @@ def test_a_name_is_a_recipe_or_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     untidy.write_folder(tmp_path / "birds")
     (tmp_path / "mine.yaml").write_text(recipe.text_of("digits-lt/ce"))
-    assert advice.choose("digits-lt/ce") == advice.Chosen(recipe.load("digits-lt/ce"))
-    assert advice.choose("mine.yaml", ["epochs=3"]).settings.epochs == 3
+    assert recommend.choose("digits-lt/ce") == recommend.Chosen(recipe.load("digits-lt/ce"))
+    assert recommend.choose("mine.yaml", ["epochs=3"]).settings.epochs == 3
     for name in ("birds", "./birds", str(tmp_path / "birds")):
-        chosen = advice.choose(name, ["epochs=3"])
+        chosen = recommend.choose(name, ["epochs=3"])
         assert (chosen.settings.name, chosen.settings.epochs) == ("birds", 3)
         assert chosen.reasons
 
@@ -216,13 +217,13 @@ def test_a_name_of_both_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     untidy.write_folder(tmp_path / "digits-lt/ce")
     with pytest.raises(ValueError, match=r"is a shipped recipe, and a folder here; for the folder say \./digits-lt/ce"):
-        advice.choose("digits-lt/ce")
-    assert advice.choose("./digits-lt/ce").settings.data.name == "own"
+        recommend.choose("digits-lt/ce")
+    assert recommend.choose("./digits-lt/ce").settings.data.name == "own"
 
 
 def test_a_template_is_for_data_only():
     with pytest.raises(ValueError, match=r"--recipe is own/small, but digits-lt/ce is no data"):
-        advice.choose("digits-lt/ce", template="own/small")
+        recommend.choose("digits-lt/ce", template="own/small")
 
 
 # --- where images are kept --------------------------------------------------------------------------------------------
@@ -230,24 +231,24 @@ def test_a_template_is_for_data_only():
 
 def test_many_small_images_are_not_kept_in_memory():
     few, many = (
-        settings(advice.advise(listing(images), sizes=sizes((64, 64)))).data for images in (100_000, 1_000_000)
+        settings(recommend.advise(listing(images), sizes=sizes((64, 64)))).data for images in (100_000, 1_000_000)
     )
     assert (few.in_memory, few.workers) == (True, 0)
     assert (many.in_memory, many.workers) == (False, worker_pool.cores())
     own = ["data.in_memory=true"]
-    assert settings(advice.advise(listing(1_000_000), own, sizes=sizes((64, 64))), *own).data.in_memory
+    assert settings(recommend.advise(listing(1_000_000), own, sizes=sizes((64, 64))), *own).data.in_memory
 
 
 @pytest.mark.parametrize(("room", "packed"), [(3.1e9, None), (2.9e9, False)])
 def test_images_are_not_decoded_into_a_file_that_would_fill_half_of_the_disk(monkeypatch, room, packed):
     """10,000 images of 256 x 200 pixels take 1.5 GB; at 128 pixels they are kept at 187 x 146."""
-    monkeypatch.setattr(advice, "_free", lambda _: room)
-    as_they_are = advice.advise(listing(10_000), sizes=sizes((256, 200)), template="own/small")
+    monkeypatch.setattr(recommend, "_free", lambda _: room)
+    as_they_are = recommend.advise(listing(10_000), sizes=sizes((256, 200)), template="own/small")
     own = ["data.image_size=null"]
     assert settings(as_they_are).data.packed is None, "they are shrunk"
-    advised = advice.advise(listing(10_000), own, sizes=sizes((256, 200)), template="own/small")
+    advised = recommend.advise(listing(10_000), own, sizes=sizes((256, 200)), template="own/small")
     assert settings(advised, *own).data.packed is packed
 
 
 def test_free_room_of_a_folder_that_is_not_made_yet(tmp_path):
-    assert advice._free(tmp_path / "a" / "b") == advice._free(tmp_path) > 0
+    assert recommend._free(tmp_path / "a" / "b") == recommend._free(tmp_path) > 0

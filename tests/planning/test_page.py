@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 import untidy
-from longtail import audit_page
-from longtail.advice import Advice
-from longtail.cost import Cost
 from longtail.data import audit, sources
-from longtail.preview import Preview
+from longtail.planning import page as audit_page
+from longtail.planning.cost import Cost
+from longtail.planning.preflight import Preview
+from longtail.planning.recommend import Advice
 
 
 def preview(path):

@@ -7,8 +7,8 @@ import pyarrow.parquet
 import pytest
 import torch
 
-from longtail import rundir
-from longtail.rundir import RunDir
+from longtail.runs import folder
+from longtail.runs.folder import RunDir
 
 
 @pytest.fixture
@@ -98,4 +98,4 @@ def test_nothing_is_left_behind(run):
     run.write_json(run.model, {})
     run.write_checkpoint({})
     assert sorted(file.name for file in run.path.iterdir()) == ["last.ckpt", "model.json", "recipe.yaml"]
-    assert rundir.RunDir.open(run.path).path == run.path
+    assert folder.RunDir.open(run.path).path == run.path

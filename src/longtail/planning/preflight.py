@@ -5,14 +5,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from longtail import advice, owndata
-from longtail.advice import Advice
-from longtail.cost import Cost, cost
 from longtail.data import sources
 from longtail.data.audit.audit import Audit, audit
 from longtail.data.audit.scan import Progress
 from longtail.data.source import Listing
+from longtail.planning import recommend
+from longtail.planning.cost import Cost, cost
+from longtail.planning.recommend import Advice
 from longtail.recipe import build
+from longtail.runs import custom_data
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,13 @@ def look(
         progress: is told how many images of how many are done.
     Raises: ValueError or FileNotFoundError if the data cannot be read, or a setting is wrong.
     """
-    listing = advice.read(path, overrides)
-    sizes = advice.sizes(listing)
-    advised = advice.advise(listing, overrides, sizes=sizes, template=template) if sizes else None
-    settings = advice.settled(path, advised or Advice(template or advice.SMALL, (), ()), overrides)
+    listing = recommend.read(path, overrides)
+    sizes = recommend.sizes(listing)
+    advised = recommend.advise(listing, overrides, sizes=sizes, template=template) if sizes else None
+    settings = recommend.settled(path, advised or Advice(template or recommend.SMALL, (), ()), overrides)
     found = audit(
         listing,
-        divide=lambda readable: owndata.split(listing, listing.source, readable, settings)[0],
+        divide=lambda readable: custom_data.split(listing, listing.source, readable, settings)[0],
         bounds=build.groups(settings),
         workers=workers,
         progress=progress,

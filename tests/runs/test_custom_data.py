@@ -5,8 +5,9 @@ import pytest
 
 import messages
 import standins
-from longtail import owndata, recipe
+from longtail import recipe
 from longtail.data.source import PARTS, Listing, Source
+from longtail.runs import custom_data
 
 NAMES = ("cat", "dog", "lynx", "owl")
 
@@ -30,7 +31,7 @@ def split_of(given: Listing, readable=None, *, split=None, **settings):
     one = recipe.load("own/small", [f"split={split or 'null'}"])
     one = one.model_copy(update={"data": data(**settings)})
     readable = np.arange(len(given.source.labels)) if readable is None else np.array(readable)
-    return owndata.split(given, given.source, readable, one)
+    return custom_data.split(given, given.source, readable, one)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -40,10 +41,10 @@ def test_data_is_where_the_settings_say_or_where_it_was_moved(tmp_path):
     standins.write_folder(tmp_path / "a", [2, 2])
     standins.write_folder(tmp_path / "b", [3, 3])
     settings = data(path=str(tmp_path / "a"))
-    assert len(owndata.read(settings).source.labels) == 4
-    assert len(owndata.read(settings, path=tmp_path / "b").source.labels) == 6
+    assert len(custom_data.read(settings).source.labels) == 4
+    assert len(custom_data.read(settings, path=tmp_path / "b").source.labels) == 6
     with pytest.raises(ValueError, match=r"data\.path is null; say where your images are: --set data\.path=DIR"):
-        owndata.read(data())
+        custom_data.read(data())
 
 
 def test_any_column_can_keep_images_together(tmp_path):
@@ -52,8 +53,8 @@ def test_any_column_can_keep_images_together(tmp_path):
     (tmp_path / "images.csv").write_text("\n".join(["filepath,label,day,Location", *rows]))
     for wanted, groups in (("day", [0, 1, 0, 0, 1, 0]), ("location", [0, 0, 0, 1, 1, 1])):
         settings = data(path=str(tmp_path / "images.csv"), group_by=wanted)
-        read = owndata.read(settings)
-        kept = owndata.kept_together(read, settings)
+        read = custom_data.read(settings)
+        kept = custom_data.kept_together(read, settings)
         assert kept is not None and read.groups[kept].tolist() == groups
 
 
@@ -62,9 +63,9 @@ def test_any_column_can_keep_images_together(tmp_path):
 
 def test_unreadable_images_are_told_with_the_first_reasons():
     given = listing([9, 3])
-    assert owndata.check_losses(given, {}, data()) == ()
+    assert custom_data.check_losses(given, {}, data()) == ()
     lost = {4: "is empty", 1: "is damaged", 10: "is a folder", 3: "is empty"}
-    assert owndata.check_losses(given, lost, data()) == (
+    assert custom_data.check_losses(given, lost, data()) == (
         "left out 4 images that cannot be read: 1.png is damaged; 3.png is empty; 4.png is empty; and 1 more",
     )
 
@@ -73,10 +74,10 @@ def test_unreadable_images_are_told_with_the_first_reasons():
 def test_no_more_may_be_unreadable_than_is_allowed(limit, allowed):
     given, lost = listing([9, 3]), dict.fromkeys([0, 1, 2], "is empty")
     if allowed:
-        assert owndata.check_losses(given, lost, data(max_unreadable=limit))
+        assert custom_data.check_losses(given, lost, data(max_unreadable=limit))
         return
     with pytest.raises(ValueError, match=r"3 images of 12 cannot be read, more than data\.max_unreadable") as caught:
-        owndata.check_losses(given, lost, data(max_unreadable=limit))
+        custom_data.check_losses(given, lost, data(max_unreadable=limit))
     messages.one_line(caught, "0.png is empty")
 
 
@@ -84,17 +85,17 @@ def test_no_more_may_be_unreadable_than_is_allowed(limit, allowed):
 def test_no_class_may_vanish(limit):
     given, lost = listing([9, 2, 1]), {9: "is empty", 10: "is damaged", 11: "is a folder"}
     with pytest.raises(ValueError, match="2 classes would vanish, since no training image can be read: dog, lynx") as e:
-        owndata.check_losses(given, lost, data(max_unreadable=limit))
+        custom_data.check_losses(given, lost, data(max_unreadable=limit))
     messages.one_line(e, "9.png is empty")
     del lost[9], lost[11]
-    assert owndata.check_losses(given, lost, data(max_unreadable=limit))
+    assert custom_data.check_losses(given, lost, data(max_unreadable=limit))
 
 
 def test_a_class_may_not_vanish_from_training_where_the_data_gives_the_parts():
     given = listing([3, 3], parts=np.array([0, 0, 2, 0, 2, 2]))
     with pytest.raises(ValueError, match="1 class would vanish, since no training image can be read: dog"):
-        owndata.check_losses(given, {3: "is empty"}, data())
-    assert owndata.check_losses(given, {4: "is empty", 5: "is empty"}, data()), "it is not measured, but learnt"
+        custom_data.check_losses(given, {3: "is empty"}, data())
+    assert custom_data.check_losses(given, {4: "is empty", 5: "is empty"}, data()), "it is not measured, but learnt"
 
 
 @pytest.fixture
@@ -103,12 +104,12 @@ def broken(tmp_path, monkeypatch) -> Source:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     standins.write_folder(tmp_path / "images", [3, 3])
     (tmp_path / "images/class_01/00001.png").write_bytes(b"")
-    return owndata.read(data(path=str(tmp_path / "images"))).source
+    return custom_data.read(data(path=str(tmp_path / "images"))).source
 
 
 @pytest.mark.parametrize("packed", [None, True, False])
 def test_decoding_finds_what_is_unreadable(broken, packed):
-    decoded, unreadable = owndata.decode(broken, data(packed=packed))
+    decoded, unreadable = custom_data.decode(broken, data(packed=packed))
     assert [*unreadable] == [4]
     assert (decoded.image(0) == broken.image(0)).all()
     assert decoded.ids[4] == "class_01/00001.png"
@@ -116,17 +117,17 @@ def test_decoding_finds_what_is_unreadable(broken, packed):
 
 def test_packed_images_are_shrunk_to_what_a_crop_needs(broken):
     for size, side in ((None, 32), (14, 16), (224, 32)):
-        decoded, _ = owndata.decode(broken, data(image_size=size))
+        decoded, _ = custom_data.decode(broken, data(image_size=size))
         assert decoded.image(0).shape == (side, side, 3)
-    decoded, _ = owndata.decode(broken, data(image_size=14, packed=False))
+    decoded, _ = custom_data.decode(broken, data(image_size=14, packed=False))
     assert decoded.image(0).shape == (32, 32, 3)
 
 
 def test_images_that_become_unreadable_later_are_noticed(broken):
-    assert owndata.decode_again(broken, data(), {4: "is empty"}).image(0).shape == (32, 32, 3)
+    assert custom_data.decode_again(broken, data(), {4: "is empty"}).image(0).shape == (32, 32, 3)
     with pytest.raises(ValueError, match="1 image could be read when the run was started and cannot be now: class_01"):
-        owndata.decode_again(broken, data(), {})
-    assert owndata.decode_again(broken, data(packed=False), {}) is broken
+        custom_data.decode_again(broken, data(), {})
+    assert custom_data.decode_again(broken, data(packed=False), {}) is broken
 
 
 # --- rare classes -----------------------------------------------------------------------------------------------------
@@ -135,7 +136,7 @@ def test_images_that_become_unreadable_later_are_noticed(broken):
 def rare(sizes, readable=None, **settings):
     source = listing(sizes).source
     readable = np.arange(len(source.labels)) if readable is None else np.array(readable)
-    merged, lines = owndata.merge_rare(source, readable, data(**settings))
+    merged, lines = custom_data.merge_rare(source, readable, data(**settings))
     return source, merged, lines
 
 
@@ -186,7 +187,7 @@ def test_a_class_is_not_merged_into_itself():
 def test_one_class_is_nothing_to_learn(tmp_path):
     standins.write_folder(tmp_path / "images", [3])
     with pytest.raises(ValueError, match="images has only the class 'class_00'; a classifier needs at"):
-        owndata.read(data(path=str(tmp_path / "images")))
+        custom_data.read(data(path=str(tmp_path / "images")))
 
 
 def test_at_least_two_classes_must_be_left():
@@ -273,8 +274,8 @@ def test_groups_are_kept_together_the_widest_first():
 def test_a_group_that_all_images_are_in_is_passed_over():
     sequence = np.arange(40) // 2
     given = listing([20, 20], groups={"location": np.zeros(40, np.int64), "sequence": sequence})
-    assert owndata.kept_together(given, data()) == "sequence"
-    assert owndata.kept_together(given, data(group_by="location")) == "location"
+    assert custom_data.kept_together(given, data()) == "sequence"
+    assert custom_data.kept_together(given, data(group_by="location")) == "location"
 
 
 def test_a_group_that_the_data_does_not_have():

@@ -10,7 +10,7 @@ from longtail.text import printable
 if TYPE_CHECKING:
     from longtail.data.audit.audit import Audit
     from longtail.data.audit.findings import Finding
-    from longtail.preview import Preview
+    from longtail.planning.preflight import Preview
 
 _LINES = 12  # of a finding that are shown
 _PICTURES = 8  # on a line

@@ -13,13 +13,14 @@ import numpy as np
 import timm
 import torch
 
-from longtail import owndata, recipe
+from longtail import recipe
 from longtail.data import sources
 from longtail.data.audit.audit import Sizes, sizes_of
 from longtail.data.decode import size_of
 from longtail.data.source import PARTS, Listing
 from longtail.data.worker_pool import cores
 from longtail.recipe import Recipe
+from longtail.runs import custom_data
 
 SMALL, LARGE = "own/small", "own/large"
 
@@ -108,7 +109,7 @@ def prepare(path: Path, overrides: Sequence[str] = (), *, template: str | None =
 def read(path: Path, overrides: Sequence[str] = ()) -> Listing:
     """Read somebody's own data as the settings say; see `prepare`."""
     of_data = [each for each in overrides if each.strip().startswith("data.")]
-    return owndata.read(recipe.load(SMALL, [*_of(path), *of_data]).data)
+    return custom_data.read(recipe.load(SMALL, [*_of(path), *of_data]).data)
 
 
 def sizes(listing: Listing) -> Sizes | None:

@@ -19,8 +19,8 @@ from jaxtyping import Float, Int
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from longtail.exhibits import Gallery
 from longtail.metrics import Summary
+from longtail.runs.examples import Gallery
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Run folders: every file in one, the data that a run learns from, and the examples that its report shows."""
