@@ -9,8 +9,9 @@ import pytest
 import torch
 
 import runs
-from longtail import budget, evaluate, learner, recipe, train
+from longtail import budget, learner, recipe, train
 from longtail.budget import Course, Pace, Times
+from longtail.inference import evaluate
 from longtail.optim import schedules
 from longtail.optim.schedules import Clock
 from longtail.recipe import build

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from longtail import answers, cli
+from longtail import cli
+from longtail.inference import output
 from runs import command, finish, train_on_folder
 
 CLASSES = ("class_00", "class_01", "class_02")
@@ -123,7 +124,7 @@ def test_the_same_probabilities_as_in_training_in_every_format(predict, birds, t
     table = pyarrow.parquet.read_table(birds[0] / "predictions.parquet")
     names, logits = table["id"].to_pylist(), np.array(table["logits"].to_pylist(), np.float64)
     right = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    for ending in answers.ENDINGS:
+    for ending in output.ENDINGS:
         said = predict(*names, "--out", tmp_path / f"out{ending}", "--top", "100")
         assert said == (0, "", f"{len(names)} images predicted; rows are in {tmp_path}/out{ending}\n")
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
@@ -135,7 +136,7 @@ def test_the_same_probabilities_as_in_training_in_every_format(predict, birds, t
         said = {each["class"]: each["probability"] for each in line["top"]}
         assert [said[name] for name in CLASSES] == pytest.approx(right[n].tolist(), abs=2e-6)
         assert row["class_2"] == line["top"][1]["class"]
-    assert {path.name for path in tmp_path.iterdir()} == {f"out{ending}" for ending in answers.ENDINGS}
+    assert {path.name for path in tmp_path.iterdir()} == {f"out{ending}" for ending in output.ENDINGS}
 
 
 def test_json_on_standard_output(predict):

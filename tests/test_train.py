@@ -15,9 +15,10 @@ from rich.console import Console
 from torch import nn
 
 import runs
-from longtail import evaluate, learner, methods, networks, recipe, train
+from longtail import learner, methods, networks, recipe, train
 from longtail.data import class_counts
 from longtail.data.infobatch import Pruning
+from longtail.inference import evaluate
 from longtail.losses import contrastive
 from longtail.optim.schedules import Clock
 from longtail.recipe import build

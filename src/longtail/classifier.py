@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from os import PathLike, fspath
 from pathlib import Path
 
-from longtail import answers, evaluate, predict, shift, train
-from longtail.answers import Answer
-from longtail.data import queries
+from longtail import train
+from longtail.inference import evaluate, inputs, output, predict, target_prior
+from longtail.inference.output import Answer
 from longtail.metrics import Summary
 from longtail.planning import recommend
 from longtail.recipe import Recipe
@@ -102,18 +102,18 @@ class Classifier:
         """Tell the classes of images.
 
         Args:
-            paths: of images, folders, or files that list images: see `queries.read`.
+            paths: of images, folders, or files that list images: see `inputs.read`.
             top: classes to name for each, at least 1.
-            prior: how frequent classes are among these images; see `shift.shift`.
+            prior: how frequent classes are among these images; see `target_prior.shift`.
             device: see `hardware.runtime`.
         Returns: one for each image, in order; that of an image that cannot be read says why.
         Raises: ValueError if it is not trained, or a path lists no images.
         """
         several = [paths] if isinstance(paths, (str, PathLike)) else paths
         model = predict.load(self._trained(), device=hardware.runtime(device=device).device)
-        asked = queries.read([fspath(path) for path in several])
-        shifted = shift.shift(model, predict.predict(model, asked), prior)
-        return [*answers.answers(shifted.found, model.class_names, top=top)]
+        asked = inputs.read([fspath(path) for path in several])
+        shifted = target_prior.shift(model, predict.predict(model, asked), prior)
+        return [*output.answers(shifted.found, model.class_names, top=top)]
 
     def _trained(self) -> Path:
         if self.run is None:

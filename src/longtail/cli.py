@@ -255,7 +255,8 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a finished run again, on another split, or on other images."""
-    from longtail import elsewhere, evaluate, progress, recipe
+    from longtail import progress, recipe
+    from longtail.inference import evaluate, external
     from longtail.runs.folder import RunDir
     from longtail.runtime import hardware
 
@@ -272,7 +273,7 @@ def evaluate(
     if data_root is not None:
         raise ValueError(f"data_root is {data_root}, but --data says where the images are; give one of them")
     with _interruptible(), progress.counting("measuring") as tell:
-        found = elsewhere.evaluate(opened, data, part=split, device=where, progress=tell)
+        found = external.evaluate(opened, data, part=split, device=where, progress=tell)
     for line in found.notes:
         console.say(line)
     unpublished = settings.model_copy(update={"published": None})
@@ -425,30 +426,30 @@ def predict(
     device: Device = "auto",
 ) -> None:
     """Predict the classes of images: a row for each, in order, also for one that is broken."""
-    from longtail import answers, progress, shift
-    from longtail import predict as prediction
-    from longtail.data import queries
+    from longtail import progress
+    from longtail.inference import inputs, output, target_prior
+    from longtail.inference import predict as prediction
     from longtail.runtime import hardware
 
     if not paths and sys.stdin.isatty():
         raise ValueError("no image is named; name files or folders, or pipe names of images into this command")
-    given, tally, on_screen = paths or [queries.STANDARD_INPUT], answers.Tally(), out is None and sys.stdout.isatty()
+    given, tally, on_screen = paths or [inputs.STANDARD_INPUT], output.Tally(), out is None and sys.stdout.isatty()
     with _interruptible():
         model = prediction.load(run, device=hardware.runtime(device=device).device)
         top = min(top, len(model.class_names))
-        with answers.writer(out, top=top, as_json=as_json, read=given) as write:
-            asked = queries.read(given, lines=sys.stdin.buffer, root=root)
+        with output.writer(out, top=top, as_json=as_json, read=given) as write:
+            asked = inputs.read(given, lines=sys.stdin.buffer, root=root)
             with progress.counting("predicting", shown=not on_screen) as tell:
                 found = prediction.predict(model, asked, batch=batch, workers=workers, progress=tell)
-                shifted = shift.shift(model, found, prior)
-                write(tally.of(answers.answers(shifted.found, model.class_names, top=top)))
+                shifted = target_prior.shift(model, found, prior)
+                write(tally.of(output.answers(shifted.found, model.class_names, top=top)))
             if not tally.images:
                 raise ValueError("no image was predicted; none was named")
     if shifted.estimate:
-        for line in shift.describe(model, shifted.estimate, images=tally.predicted):
+        for line in target_prior.describe(model, shifted.estimate, images=tally.predicted):
             console.say(line)
         if out:
-            shift.write(out.with_suffix(".prior.json"), model.class_names, shifted.estimate.prior)
+            target_prior.write(out.with_suffix(".prior.json"), model.class_names, shifted.estimate.prior)
             console.say(f"the whole distribution is in {out.with_suffix('.prior.json')}")
     where = f"; rows are in {out}" if out else ""
     if not tally.predicted:

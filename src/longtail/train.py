@@ -16,9 +16,10 @@ from lightning_fabric import Fabric
 from rich.console import Console
 
 import longtail
-from longtail import budget, card, evaluate, methods, progress, recipe, report
+from longtail import budget, card, methods, progress, recipe, report
 from longtail.data import batches
 from longtail.data.augment.pixels import shrink
+from longtail.inference import evaluate
 from longtail.journal import Journal
 from longtail.learner import Learner
 from longtail.metrics import Summary

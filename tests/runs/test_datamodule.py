@@ -16,8 +16,9 @@ import messages
 import runs
 import standins
 import test_train
-from longtail import evaluate, recipe, train
+from longtail import recipe, train
 from longtail.data import augment, batches
+from longtail.inference import evaluate
 from longtail.recipe import build
 from longtail.runs import datamodule
 from longtail.runs.folder import RunDir

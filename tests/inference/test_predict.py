@@ -9,9 +9,10 @@ import pytest
 import torch
 
 import standins
-from longtail import predict, recipe, train
+from longtail import recipe, train
 from longtail.data import sources
-from longtail.data.queries import Queries, Query, read
+from longtail.inference import predict
+from longtail.inference.inputs import Queries, Query, read
 from longtail.recipe import build
 from messages import one_line
 from runs import train_on_folder

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from longtail import priors
 from longtail.data import class_counts
 from longtail.data.sources.records import clean
 from longtail.data.sources.tables import KINDS, read_table
-from longtail.predict import Model, Predicted
-from longtail.priors import Estimate, Prior
+from longtail.inference import label_shift
+from longtail.inference.label_shift import Estimate, Prior
+from longtail.inference.predict import Model, Predicted
 from longtail.text import first_few, join_or, one_line, printable, quantity, yaml_value
 
 WORDS = ("train", "uniform", "estimate")
@@ -40,7 +40,7 @@ def shift(model: Model, found: Iterator[Predicted], prior: str | None) -> Shifte
         found: its predictions. They are asked for one by one, unless the distribution is estimated: that needs all of
             them at once, 8 bytes for each image and class.
         prior: "train": as frequent as among the training images; "uniform": all classes alike; "estimate": as the
-            images themselves suggest (see `priors.estimate`); or a file, see `read`. `None` corrects nothing.
+            images themselves suggest (see `label_shift.estimate`); or a file, see `read`. `None` corrects nothing.
     Returns: the predictions; without an estimate if there is no image to estimate from.
     Raises: ValueError, before anything is predicted, if the run does not say what its probabilities assume, or the
         file is wrong.
@@ -63,13 +63,13 @@ def _estimated(found: Sequence[Predicted], assumed: Prior) -> Shifted:
     if not some:
         return Shifted(found, None)
     every = np.concatenate(some)
-    estimate = priors.estimate(every, assumed=assumed)
+    estimate = label_shift.estimate(every, assumed=assumed)
     return Shifted(_adjusted(found, assumed, estimate.prior), estimate)
 
 
 def _adjusted(found: Iterable[Predicted], assumed: Prior, wanted: Prior) -> Iterator[Predicted]:
     for each in found:
-        yield each._replace(probabilities=priors.adjust(each.probabilities, assumed=assumed, wanted=wanted))
+        yield each._replace(probabilities=label_shift.adjust(each.probabilities, assumed=assumed, wanted=wanted))
 
 
 def _wanted(model: Model, prior: str, assumed: Prior) -> Prior:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from longtail import priors
-from longtail.priors import adjust, estimate
+from longtail.inference import label_shift
+from longtail.inference.label_shift import adjust, estimate
 
 EVEN = np.array([0.5, 0.5])
 THIRDS = np.full(3, 1 / 3)
@@ -205,7 +205,7 @@ def test_the_order_of_images_and_classes_does_not_matter(probabilities, assumed,
 
 
 def test_images_twice_change_nothing():
-    _, probabilities = mixture([0.7, 0.2, 0.1], images=priors._CHUNK - 100)
+    _, probabilities = mixture([0.7, 0.2, 0.1], images=label_shift._CHUNK - 100)
     one = estimate(probabilities, assumed=THIRDS, most_rounds=20)
     other = estimate(np.tile(probabilities, (3, 1)), assumed=THIRDS, most_rounds=20)
     np.testing.assert_allclose(one.prior, other.prior)

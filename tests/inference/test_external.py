@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import standins
-from longtail import cli, elsewhere, metrics
+from longtail import cli, metrics
+from longtail.inference import external
 from longtail.runs.folder import RunDir
 from runs import train_on_folder
 
@@ -34,7 +35,7 @@ def test_the_same_images_give_the_same_results(run, birds, tmp_path):
     for name in table["id"].to_pylist():
         (tmp_path / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(birds[1] / name, tmp_path / "copy" / name)
-    found = elsewhere.evaluate(run, tmp_path / "copy", device=CPU)
+    found = external.evaluate(run, tmp_path / "copy", device=CPU)
     assert (found.name, found.title) == ("data-copy", "copy")
     assert found.notes == (f"{tmp_path / 'copy'} is read as image folder",)
     assert found.summary.per_class == before.per_class
@@ -48,7 +49,7 @@ def test_the_same_images_give_the_same_results(run, birds, tmp_path):
 def test_classes_are_matched_by_name_and_what_is_missing_is_not_measured(run, tmp_path):
     standins.write_folder(tmp_path / "camera 2", [0, 3, 6])
     (tmp_path / "camera 2" / "class_00").rmdir()
-    found = elsewhere.evaluate(run, tmp_path / "camera 2", device=CPU)
+    found = external.evaluate(run, tmp_path / "camera 2", device=CPU)
     assert found.name == "data-camera-2"
     assert [result.test_count for result in found.summary.per_class] == [0, 3, 6]
     assert found.summary.classes_measured == 2
@@ -57,7 +58,7 @@ def test_classes_are_matched_by_name_and_what_is_missing_is_not_measured(run, tm
 
 def test_one_class_alone_is_measured(run, tmp_path):
     standins.write_folder(tmp_path / "data" / "only", [4])
-    found = elsewhere.evaluate(run, tmp_path / "data" / "only", device=CPU)
+    found = external.evaluate(run, tmp_path / "data" / "only", device=CPU)
     (measured,) = [result for result in found.summary.per_class if result.test_count]
     assert (measured.name, measured.test_count, found.summary.classes_measured) == ("class_00", 4, 1)
     assert found.summary.top1 == found.summary.balanced_accuracy == measured.recall
@@ -66,7 +67,7 @@ def test_one_class_alone_is_measured(run, tmp_path):
 def test_two_folders_of_one_name_keep_their_results_apart(run, tmp_path):
     for place, counts in (("a", [1, 2, 3]), ("b", [3, 2, 1])):
         standins.write_folder(tmp_path / place / "north", counts)
-    one, other, again = (elsewhere.evaluate(run, tmp_path / place / "north", device=CPU) for place in ("a", "b", "a"))
+    one, other, again = (external.evaluate(run, tmp_path / place / "north", device=CPU) for place in ("a", "b", "a"))
     assert (one.name, other.name, again.name) == ("data-north", "data-north-2", "data-north")
     for found in (one, other):
         assert run.read_summary(split=found.name) == found.summary
@@ -78,14 +79,14 @@ def test_unknown_classes_are_one_line(run, tmp_path):
     with pytest.raises(
         ValueError, match=r"has 2 classes that .*run does not know: class_03, class_04; it knows class_00"
     ):
-        elsewhere.evaluate(run, tmp_path / "more", device=CPU)
+        external.evaluate(run, tmp_path / "more", device=CPU)
 
 
 def test_what_cannot_be_read_is_left_out_and_told(run, tmp_path):
     standins.write_folder(tmp_path / "data", [3, 3, 3])
     files = sorted((tmp_path / "data").glob("*/*"))
     files[4].write_bytes(files[4].read_bytes()[:60])
-    found = elsewhere.evaluate(run, tmp_path / "data", device=CPU)
+    found = external.evaluate(run, tmp_path / "data", device=CPU)
     assert found.summary.images == 8
     assert [result.test_count for result in found.summary.per_class] == [3, 2, 3]
     assert found.notes[-1].startswith(f"left out 1 image: {files[4].relative_to(tmp_path / 'data')} cannot be decoded")
@@ -94,26 +95,26 @@ def test_what_cannot_be_read_is_left_out_and_told(run, tmp_path):
     for file in files:
         file.write_bytes(b"")
     with pytest.raises(ValueError, match=r"no image of .*data can be measured; the first: class_00"):
-        elsewhere.evaluate(run, tmp_path / "data", device=CPU)
+        external.evaluate(run, tmp_path / "data", device=CPU)
 
 
 def test_a_part_is_chosen_or_the_test_part_taken(run, tmp_path):
     for part, each in (("train", 4), ("val", 2), ("test", 1)):
         standins.write_folder(tmp_path / "data", [each] * 3, part=part)
-    images = {part: elsewhere.evaluate(run, tmp_path / "data", part=part, device=CPU) for part in (None, "validation")}
+    images = {part: external.evaluate(run, tmp_path / "data", part=part, device=CPU) for part in (None, "validation")}
     assert {part: found.summary.images for part, found in images.items()} == {None: 3, "validation": 6}
     assert [found.name for found in images.values()] == ["data-data-test", "data-data-validation"]
     shutil.rmtree(tmp_path / "data" / "test")
     with pytest.raises(ValueError, match=r"split is test, but .*data is divided into train and validation; leave out"):
-        elsewhere.evaluate(run, tmp_path / "data", part="test", device=CPU)
+        external.evaluate(run, tmp_path / "data", part="test", device=CPU)
     standins.write_folder(tmp_path / "plain", [1] * 3)
     with pytest.raises(ValueError, match=r"split is test, but .*plain is not divided; leave out --split"):
-        elsewhere.evaluate(run, tmp_path / "plain", part="test", device=CPU)
+        external.evaluate(run, tmp_path / "plain", part="test", device=CPU)
 
 
 def test_images_of_the_training_prove_nothing(run, birds):
     with pytest.raises(ValueError, match=r"holds the images that .*run was trained with; to measure those"):
-        elsewhere.evaluate(run, birds[1], device=CPU)
+        external.evaluate(run, birds[1], device=CPU)
 
 
 def test_a_table_is_read_by_the_column_that_the_run_learnt_from(run, tmp_path):
@@ -121,10 +122,10 @@ def test_a_table_is_read_by_the_column_that_the_run_learnt_from(run, tmp_path):
     text = run.recipe.read_text()
     assert "label_column: null" in text
     run.recipe.write_text(text.replace("label_column: null", "label_column: bird"))
-    assert elsewhere.evaluate(run, tmp_path / "data", device=CPU).summary.images == 6
+    assert external.evaluate(run, tmp_path / "data", device=CPU).summary.images == 6
     rows = [f"{file.relative_to(tmp_path)},{file.parent.name}" for file in sorted((tmp_path / "data").glob("*/*"))]
     (tmp_path / "list.csv").write_text("\n".join(["file,bird", *rows]))
-    assert elsewhere.evaluate(run, tmp_path / "list.csv", device=CPU).name == "data-list.csv"
+    assert external.evaluate(run, tmp_path / "list.csv", device=CPU).name == "data-list.csv"
 
 
 def said(capsys, monkeypatch, *arguments):
@@ -161,5 +162,5 @@ def test_a_run_of_named_data_is_measured_on_own_images(tmp_path):
     standins.write_folder(tmp_path / "data", [2, 1])
     for n, name in enumerate((names[7], names[3])):
         (tmp_path / "data" / f"class_0{n}").rename(tmp_path / "data" / name)
-    found = elsewhere.evaluate(run, tmp_path / "data", device=CPU)
+    found = external.evaluate(run, tmp_path / "data", device=CPU)
     assert np.flatnonzero([result.test_count for result in found.summary.per_class]).tolist() == [3, 7]

@@ -11,9 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longtail import priors, recipe, shift
-from longtail.predict import Model, Predicted
-from longtail.priors import Estimate
+from longtail import recipe
+from longtail.inference import label_shift, target_prior
+from longtail.inference.label_shift import Estimate
+from longtail.inference.predict import Model, Predicted
 from longtail.recipe import build
 from messages import one_line
 
@@ -48,7 +49,7 @@ def probabilities(shifted):
 
 def test_nothing_wanted_changes_nothing():
     same = found()
-    assert shift.shift(model_of(assumed=None), same, None) == (same, None)
+    assert target_prior.shift(model_of(assumed=None), same, None) == (same, None)
 
 
 @pytest.mark.parametrize(
@@ -57,13 +58,13 @@ def test_nothing_wanted_changes_nothing():
 @pytest.mark.parametrize("assumed", [(0.6, 0.3, 0.1), (1 / 3, 1 / 3, 1 / 3)])
 def test_probabilities_are_adjusted_and_all_else_stays(tmp_path, prior, wanted, assumed):
     file = tmp_path / "prior.json"
-    shift.write(file, NAMES, np.array([0.1, 0.2, 0.7]))
-    shifted = shift.shift(model_of(assumed=assumed), found(), str(file) if prior == "FILE" else prior)
+    target_prior.write(file, NAMES, np.array([0.1, 0.2, 0.7]))
+    shifted = target_prior.shift(model_of(assumed=assumed), found(), str(file) if prior == "FILE" else prior)
     assert shifted.estimate is None
     rows = list(shifted.found)
     assert [(row.names, row.reasons) for row in rows] == [(row.names, row.reasons) for row in found()]
     for before, after in zip(found(), rows, strict=True):
-        right = priors.adjust(before.probabilities, assumed=np.array(assumed), wanted=np.array(wanted))
+        right = label_shift.adjust(before.probabilities, assumed=np.array(assumed), wanted=np.array(wanted))
         np.testing.assert_allclose(after.probabilities, right)
 
 
@@ -76,7 +77,7 @@ def test_predictions_are_asked_for_one_by_one():
             yield Predicted(["a"], np.array([[0.5, 0.3, 0.2]], np.float32), {})
 
     for prior in (None, "train", "uniform"):
-        rows = iter(shift.shift(model_of(), endless(), prior).found)
+        rows = iter(target_prior.shift(model_of(), endless(), prior).found)
         assert not asked
         next(rows)
         next(rows)
@@ -87,17 +88,17 @@ def test_predictions_are_asked_for_one_by_one():
 def test_a_class_that_was_never_shown_stays_out(tmp_path):
     model = model_of(counts=(5, 5, 0), assumed=(0.5, 0.5, 0.0))
     for prior in ("train", "uniform"):
-        assert (probabilities(shift.shift(model, found(), prior))[:, 2] == 0).all()
+        assert (probabilities(target_prior.shift(model, found(), prior))[:, 2] == 0).all()
     (tmp_path / "p.csv").write_text("cat,1\ndog,1\nemu,1\n")
     with pytest.raises(ValueError, match="gives a share to emu") as error:
-        shift.shift(model, found(), f"{tmp_path}/p.csv")
+        target_prior.shift(model, found(), f"{tmp_path}/p.csv")
     one_line(error, "give 0")
 
 
 @pytest.mark.parametrize("prior", ["train", "uniform", "estimate", "prior.csv"])
 def test_an_old_run_does_not_say_what_it_assumes(prior):
     with pytest.raises(ValueError, match="does not say which class distribution") as error:
-        shift.shift(model_of(assumed=None), found(), prior)
+        target_prior.shift(model_of(assumed=None), found(), prior)
     one_line(error, f"prior is {prior}", "leave --prior out")
 
 
@@ -118,11 +119,13 @@ def test_a_distribution_is_estimated_and_used():
     truth = np.array([0.1, 0.2, 0.7])
     labels, said = mixture(truth, images=5000)
     batches = (Predicted([""] * len(each), each, {}) for each in np.array_split(said, 50))
-    shifted = shift.shift(model_of(), batches, "estimate")
+    shifted = target_prior.shift(model_of(), batches, "estimate")
     assert shifted.estimate is not None
     np.testing.assert_allclose(shifted.estimate.prior, truth, atol=0.02)
     assert (probabilities(shifted).argmax(1) == labels).mean() > (said.argmax(1) == labels).mean() + 0.1
-    assert not any("still changing" in line for line in shift.describe(model_of(), shifted.estimate, images=5000))
+    assert not any(
+        "still changing" in line for line in target_prior.describe(model_of(), shifted.estimate, images=5000)
+    )
 
 
 def test_a_model_that_misjudges_itself_makes_the_estimate_wrong():
@@ -130,28 +133,28 @@ def test_a_model_that_misjudges_itself_makes_the_estimate_wrong():
     truth, found_ = 0.7, {}
     for sharpness in (0.5, 1.0, 2.0):
         _, said = mixture([0.1, 0.2, truth], images=5000, sharpness=sharpness)
-        estimate = shift.shift(model_of(), iter([Predicted([""] * 5000, said, {})]), "estimate").estimate
+        estimate = target_prior.shift(model_of(), iter([Predicted([""] * 5000, said, {})]), "estimate").estimate
         assert estimate is not None
         found_[sharpness] = estimate.prior[2]
-        assert "too sure of itself" in shift.describe(model_of(), estimate, images=5000)[-1]
+        assert "too sure of itself" in target_prior.describe(model_of(), estimate, images=5000)[-1]
     assert found_[1.0] == pytest.approx(truth, abs=0.02)
     assert found_[2.0] < truth - 0.05
     assert found_[0.5] > truth + 0.1
 
 
 def test_broken_images_do_not_count_and_without_others_there_is_no_estimate():
-    one = shift.shift(model_of(), found(), "estimate")
+    one = target_prior.shift(model_of(), found(), "estimate")
     assert one.estimate is not None
     assert [row.reasons for row in one.found] == [{1: "is broken"}, {0: "is too"}]
     broken = Predicted(["a"], np.empty((0, 3), np.float32), {0: "is broken"})
-    none = shift.shift(model_of(), iter([broken]), "estimate")
+    none = target_prior.shift(model_of(), iter([broken]), "estimate")
     assert none.estimate is None
     assert list(none.found) == [broken]
-    assert shift.shift(model_of(), iter([]), "estimate") == ([], None)
+    assert target_prior.shift(model_of(), iter([]), "estimate") == ([], None)
 
 
 def test_an_estimate_in_words():
-    first, second, third, last = shift.describe(
+    first, second, third, last = target_prior.describe(
         model_of(), Estimate(np.array([0.2, 0.8, 0.0]), 1000, 1e-3), images=1200
     )
     assert first == (
@@ -161,10 +164,10 @@ def test_an_estimate_in_words():
     assert second == "1 class seems not to occur, and is hardly predicted any more: emu"
     assert third.startswith("the estimate was still changing after 1,000 rounds")
     assert "ECE" in last
-    lines = shift.describe(model_of(), Estimate(np.array([1.0, 0.0, 0.0]), 3, 0.0), images=1)
+    lines = target_prior.describe(model_of(), Estimate(np.array([1.0, 0.0, 0.0]), 3, 0.0), images=1)
     assert lines[0].startswith("class distribution estimated from 1 image; ")
     assert lines[1] == "2 classes seem not to occur, and are hardly predicted any more: dog, emu"
-    assert len(shift.describe(model_of(), Estimate(np.array([0.5, 0.3, 0.2]), 3, 0.0), images=9)) == 2
+    assert len(target_prior.describe(model_of(), Estimate(np.array([0.5, 0.3, 0.2]), 3, 0.0), images=9)) == 2
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -192,9 +195,9 @@ def test_a_distribution_is_read_from_every_kind_of_file(tmp_path_factory, names,
     table = pyarrow.table({"name": [name for name, _ in pairs], "n": [float(share) for _, share in pairs]})
     pyarrow.parquet.write_table(table, folder / "a.parquet")
     for file in folder.iterdir():
-        np.testing.assert_allclose(shift.read(file, names), right, rtol=1e-9)
-    shift.write(folder / "b.json", names, right)
-    np.testing.assert_allclose(shift.read(folder / "b.json", names), right, rtol=1e-15)
+        np.testing.assert_allclose(target_prior.read(file, names), right, rtol=1e-9)
+    target_prior.write(folder / "b.json", names, right)
+    np.testing.assert_allclose(target_prior.read(folder / "b.json", names), right, rtol=1e-15)
 
 
 @pytest.mark.parametrize(
@@ -208,12 +211,12 @@ def test_a_distribution_is_read_from_every_kind_of_file(tmp_path_factory, names,
 )
 def test_tables_as_people_write_them(tmp_path, content):
     (tmp_path / "p.CSV").write_text(content, encoding="utf-8", newline="")
-    np.testing.assert_allclose(shift.read(tmp_path / "p.CSV", NAMES), [0.7, 0.2, 0.1])
+    np.testing.assert_allclose(target_prior.read(tmp_path / "p.CSV", NAMES), [0.7, 0.2, 0.1])
 
 
 def test_names_are_compared_as_they_are_seen(tmp_path):
     (tmp_path / "p.json").write_text('{"cafe\u0301": 1, "x": 3}', encoding="utf-8")
-    assert shift.read(tmp_path / "p.json", ["caf\u00e9", "x"]).tolist() == [0.25, 0.75]
+    assert target_prior.read(tmp_path / "p.json", ["caf\u00e9", "x"]).tolist() == [0.25, 0.75]
 
 
 FILES = {
@@ -256,7 +259,7 @@ def test_a_mistake_in_a_file_is_one_line(tmp_path, name):
     content, words = FILES[name]
     (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ValueError, match=name) as error:
-        shift.shift(model_of(), found(), f"{tmp_path}/{name}")
+        target_prior.shift(model_of(), found(), f"{tmp_path}/{name}")
     one_line(error, *words)
 
 
@@ -266,11 +269,11 @@ def test_a_mistake_in_a_file_is_one_line(tmp_path, name):
 def test_what_is_no_file_is_one_line(tmp_path, monkeypatch, prior, words):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="prior is") as error:
-        shift.shift(model_of(), found(), prior)
+        target_prior.shift(model_of(), found(), prior)
     one_line(error, words, "allowed: train, uniform, estimate, or a file")
 
 
 def test_tilde_is_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    shift.write(tmp_path / "p.json", NAMES, np.array([0.1, 0.2, 0.7]))
-    assert not math.isnan(probabilities(shift.shift(model_of(), found(), "~/p.json")).sum())
+    target_prior.write(tmp_path / "p.json", NAMES, np.array([0.1, 0.2, 0.7]))
+    assert not math.isnan(probabilities(target_prior.shift(model_of(), found(), "~/p.json")).sum())

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import standins
-from longtail.data.queries import Query, read
+from longtail.inference.inputs import Query, read
 from messages import one_line
 
 

@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from longtail import card, gallery, metrics, recipe
+from longtail import card, metrics, recipe
 from longtail.data import augment, batches
+from longtail.inference import features
 from longtail.metrics import Summary, scores
 from longtail.networks import ImageClassifier
 from longtail.recipe import build
@@ -216,7 +217,7 @@ def show(
     chosen = examples.choose(labels, logits.argmax(1), confidences, build.groups(settings).masks(task.counts))
     rows = sorted({*chosen.pictured, *chosen.mapped})
     shown = images(replace(task, shown=task.shown[rows]), settings, device)
-    kept = gallery.make(classifier, shown(), rows, large=chosen.pictured, settings=settings.augment, device=device)
+    kept = features.make(classifier, shown(), rows, large=chosen.pictured, settings=settings.augment, device=device)
     run.write_gallery(kept, split=split)
 
 

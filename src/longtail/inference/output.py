@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from longtail.predict import Predicted
+from longtail.inference.predict import Predicted
 from longtail.text import join_or, printable
 
 ENDINGS = (".csv", ".jsonl", ".parquet")

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longtail import answers
-from longtail.answers import Answer, Choice, Tally
-from longtail.predict import Predicted
+from longtail.inference import output
+from longtail.inference.output import Answer, Choice, Tally
+from longtail.inference.predict import Predicted
 from messages import one_line
 
 ROWS = (
@@ -30,7 +30,7 @@ def test_answers_are_in_order_and_the_best_class_is_first():
         Predicted([], np.empty((0, 3), np.float32), {}),
         Predicted(["e"], np.array([[0.0, 0.0, 1.0]], np.float32), {}),
     ]
-    rows = list(answers.answers(found, ["x", "y", "z"], top=2))
+    rows = list(output.answers(found, ["x", "y", "z"], top=2))
     assert [row.path for row in rows] == ["a", "b", "c", "d", "e"]
     assert [row.predicted for row in rows] == ["y", None, "x", None, "z"]  # of equals the first
     assert [row.error for row in rows] == [None, "is broken", None, "is too", None]
@@ -40,7 +40,7 @@ def test_answers_are_in_order_and_the_best_class_is_first():
 
 
 def test_no_more_classes_than_there_are():
-    (row,) = answers.answers([Predicted(["a"], np.array([[0.2, 0.8]]), {})], ["x", "y"], top=7)
+    (row,) = output.answers([Predicted(["a"], np.array([[0.2, 0.8]]), {})], ["x", "y"], top=7)
     assert row.top == (("y", 0.8), ("x", 0.2))
 
 
@@ -59,7 +59,7 @@ def test_a_tally_counts_as_answers_pass():
 
 
 def write(out, rows=ROWS, *, top=2, **more):
-    with answers.writer(out, top=top, **more) as writer:
+    with output.writer(out, top=top, **more) as writer:
         writer(iter(rows))
 
 
@@ -97,7 +97,7 @@ def test_json_lines(tmp_path):
 
 
 def test_parquet_has_the_columns_of_json_lines(tmp_path, monkeypatch):
-    monkeypatch.setattr(answers, "_ROWS", 2)  # so that three rows are written in two pieces
+    monkeypatch.setattr(output, "_ROWS", 2)  # so that three rows are written in two pieces
     write(tmp_path / "out.parquet")
     write(tmp_path / "out.jsonl")
     table = pyarrow.parquet.read_table(tmp_path / "out.parquet")
@@ -115,12 +115,12 @@ some_rows = st.lists(
 @given(some_rows)
 def test_what_was_written_can_be_read_whatever_the_names(rows):
     text, lines = io.StringIO(newline=""), io.StringIO(newline="")
-    answers._csv(text, rows, 1)
+    output._csv(text, rows, 1)
     text.seek(0)
     for row, read in zip(rows, csv.DictReader(text), strict=True):
         assert (read["path"], read["predicted"], read["error"]) == (row.path, row.predicted or "", row.error or "")
         assert float(read["confidence"] or 0) == pytest.approx(row.confidence or 0, rel=1e-5)
-    answers._json_lines(lines, rows)
+    output._json_lines(lines, rows)
     records = [json.loads(line) for line in lines.getvalue().split("\n")[:-1]]
     assert [(record["path"], record["predicted"]) for record in records] == [(row.path, row.predicted) for row in rows]
 
@@ -137,7 +137,7 @@ def test_standard_output_is_utf_8_with_unix_line_ends(monkeypatch):
     assert nothing == ""
 
 
-@pytest.mark.parametrize("ending", answers.ENDINGS)
+@pytest.mark.parametrize("ending", output.ENDINGS)
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
 def test_a_file_is_whole_or_as_it_was(tmp_path, ending, error):
     out = tmp_path / f"out{ending}"

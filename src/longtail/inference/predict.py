@@ -12,16 +12,17 @@ import torch
 from jaxtyping import Float, UInt8
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 
-from longtail import evaluate, recipe
+from longtail import recipe
 from longtail.data.batches import by_workers
 from longtail.data.class_counts import Counts
 from longtail.data.crops import centre_crop, shrunk
 from longtail.data.decode import UnreadableError, decode
-from longtail.data.queries import Queries, Query
 from longtail.data.source import Pixels
 from longtail.data.worker_pool import cores
+from longtail.inference import evaluate
+from longtail.inference.inputs import Queries, Query
+from longtail.inference.label_shift import Prior
 from longtail.networks import ImageClassifier
-from longtail.priors import Prior
 from longtail.recipe.fields import Colour
 from longtail.runs.folder import RunDir
 from longtail.text import one_line, yaml_value

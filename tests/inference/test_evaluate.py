@@ -8,8 +8,9 @@ import torch
 
 import runs
 import standins
-from longtail import evaluate, metrics, predict, recipe, train
-from longtail.data.queries import Queries, Query
+from longtail import metrics, recipe, train
+from longtail.inference import evaluate, predict
+from longtail.inference.inputs import Queries, Query
 from longtail.runs.folder import RunDir
 
 

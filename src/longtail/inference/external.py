@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from longtail import card, metrics, predict, recipe
+from longtail import card, metrics, recipe
 from longtail.data import sources
 from longtail.data.class_counts import Groups
-from longtail.data.queries import Queries, Query
 from longtail.data.source import PARTS, Listing, Part
 from longtail.data.sources.detect import tell
+from longtail.inference import predict
+from longtail.inference.inputs import Queries, Query
 from longtail.metrics import Summary
 from longtail.runs.folder import RunDir
 from longtail.text import first_few, printable, quantity

@@ -1,0 +1,1 @@
+"""With a finished network: evaluate, predict, external evaluation, target priors."""
