@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from rich.console import Console
 
 import longtail
-from longtail import budget, card, methods, progress, recipe, report
+from longtail import budget, methods, progress, recipe, report
 from longtail.data import batches
 from longtail.data.augment.pixels import shrink
 from longtail.inference import evaluate
@@ -27,6 +27,7 @@ from longtail.networks import ImageClassifier
 from longtail.networks import parameters_in_millions as millions
 from longtail.optim.schedules import Clock
 from longtail.recipe import Recipe, build
+from longtail.report import model_card
 from longtail.runs import custom_data, datamodule
 from longtail.runs.datamodule import Task
 from longtail.runs.folder import RunDir
@@ -340,7 +341,7 @@ def fit(
         run.write_json(run.model, _model(settings, task, temperature))
         evaluate.save(run, task, logits, summary)
         with _spared(run, run.card, console, again="evaluate"):
-            run.write_card(card.render(run))
+            run.write_card(model_card.render(run))
         with _spared(run, run.gallery(), console, again="evaluate"):
             evaluate.show(run, task, settings, learner.classifier, logits, device=fabric.device)
     if journal:

@@ -9,7 +9,8 @@ import pytest
 
 import made_up_runs
 from longtail.metrics import Bin, wilson
-from longtail.report import atlas, background, classes, comparison, curves, headline, looks, reading, reliability
+from longtail.report import confusions, curves, difference, feature_map, headline, per_class, protocol, reliability
+from longtail.report import run as run_reading
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def read(run):
-    return reading.read([run])[0]
+    return run_reading.read([run])[0]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def test_a_figure_that_no_run_has_is_left_out(read):
 
 
 def test_published_figures_stand_beside_those_of_the_test_split_only(read):
-    published = read.settings.model_copy(update={"published": reading.recipe.Published(top1=0.9, source="a paper")})
+    published = read.settings.model_copy(update={"published": run_reading.recipe.Published(top1=0.9, source="a paper")})
     noted = {row.name: row.cells[0].note for row in headline.rows([replace(read, settings=published)])}
     assert noted["Top-1"] == "published: 90.0 %"
     validated = replace(read, settings=published, record={**read.record, "split": "validation"})
@@ -79,7 +80,7 @@ def test_classes_that_cannot_be_measured_are_counted(read):
 def test_difference_of_paired_images_by_hand():
     # Class 0: gains 1, 0, 0, 0: mean 1/4, variance 1/4, of the mean 1/16. Class 1: gains -1, 1: mean 0, variance 2, 1.
     gained, labels = np.array([1.0, 0, 0, 0, -1, 1]), np.array([0, 0, 0, 0, 1, 1])
-    found = comparison.weighted(gained, labels, np.array([0.5, 0.5]))
+    found = difference.weighted(gained, labels, np.array([0.5, 0.5]))
     half = 1.959963984540054 * (1 / 4 * (1 / 16 + 1)) ** 0.5
     assert found.value == 1 / 8
     assert found.interval == pytest.approx((1 / 8 - half, 1 / 8 + half))
@@ -91,26 +92,26 @@ def test_interval_of_a_difference_holds_the_truth():
     labels, weight = np.repeat(np.arange(5), 40), np.full(5, 1 / 5)
     for _ in range(400):
         gained = rng.choice([-1.0, 0.0, 1.0], 200, p=[0.1, 0.7, 0.2])
-        interval = comparison.weighted(gained, labels, weight).interval
+        interval = difference.weighted(gained, labels, weight).interval
         assert interval
         hits += interval[0] <= 0.1 <= interval[1]
     assert 0.92 < hits / 400 < 0.98
 
 
 def test_differences_are_those_of_the_summaries(run, other):
-    first, second = reading.read([run, other])
-    found = comparison.differences(first, second)
+    first, second = run_reading.read([run, other])
+    found = difference.differences(first, second)
     for name in ("top1", "balanced_accuracy", "many", "few", "head_tail_gap"):
         assert found[name].value == pytest.approx(getattr(second.summary, name) - getattr(first.summary, name))
         assert found[name].interval is not None
     assert found["macro_f1"].interval is None
-    pair = comparison.paired(first, second)
+    pair = difference.paired(first, second)
     assert pair.both + pair.first == round(first.summary.top1 * first.summary.images)
     assert pair.both + pair.first + pair.other + pair.neither == first.summary.images
 
 
 def test_a_run_is_no_better_than_itself(read):
-    found = comparison.differences(read, read)
+    found = difference.differences(read, read)
     assert {each.value for each in found.values()} == {0.0}
     assert found["top1"].interval == (0.0, 0.0)
 
@@ -118,11 +119,11 @@ def test_a_run_is_no_better_than_itself(read):
 def test_other_images_are_not_paired_and_other_groups_not_compared(run, tmp_path):
     images = made_up_runs.write(tmp_path / "images", data=1).path
     groups = made_up_runs.write(tmp_path / "groups", imbalance=5).path
-    first, unpaired, regrouped = reading.read([run, images, groups])
-    assert all(each.interval is None for each in comparison.differences(first, unpaired).values())
-    assert "few" in comparison.differences(first, unpaired)
-    assert {"many", "few", "head_tail_gap"}.isdisjoint(comparison.differences(first, regrouped))
-    assert comparison.differences(first, regrouped)["top1"].interval is not None
+    first, unpaired, regrouped = run_reading.read([run, images, groups])
+    assert all(each.interval is None for each in difference.differences(first, unpaired).values())
+    assert "few" in difference.differences(first, unpaired)
+    assert {"many", "few", "head_tail_gap"}.isdisjoint(difference.differences(first, regrouped))
+    assert difference.differences(first, regrouped)["top1"].interval is not None
 
 
 # Reading.
@@ -131,17 +132,17 @@ def test_other_images_are_not_paired_and_other_groups_not_compared(run, tmp_path
 def test_names_tell_runs_apart(run, other, tmp_path):
     twin = made_up_runs.write(tmp_path / "twin", seed=5).path
     again = made_up_runs.write(tmp_path / "again", seed=5).path
-    assert [each.name for each in reading.read([run])] == ["hybrid-psc"]
-    assert [each.name for each in reading.read([run, other])] == ["hybrid-psc", "ce"]
-    assert [each.name for each in reading.read([run, twin])] == [f"digits-lt/hybrid-psc, seed {n}" for n in (0, 5)]
-    assert [each.name for each in reading.read([twin, again])] == [str(twin), str(again)]
+    assert [each.name for each in run_reading.read([run])] == ["hybrid-psc"]
+    assert [each.name for each in run_reading.read([run, other])] == ["hybrid-psc", "ce"]
+    assert [each.name for each in run_reading.read([run, twin])] == [f"digits-lt/hybrid-psc, seed {n}" for n in (0, 5)]
+    assert [each.name for each in run_reading.read([twin, again])] == [str(twin), str(again)]
 
 
 # Classes.
 
 
 def test_every_class_stands_at_its_count_and_recall(read):
-    chart = classes.chart([read])
+    chart = per_class.chart([read])
     results = read.summary.per_class
     assert np.all(np.diff(chart.x[0]) < 0), "classes are made with falling counts"
     heights = np.array(chart.y[0], float)
@@ -156,21 +157,21 @@ def test_every_class_stands_at_its_count_and_recall(read):
 def test_classes_in_one_place_are_one_larger_point(read):
     result = read.summary.per_class[0]
     crowd = replace(read.summary, per_class=(result,) * 9 + (read.summary.per_class[9],))
-    masks = {group: np.array([group == "many"] * 9 + [group == "few"]) for group in reading.GROUPS}
-    chart = classes.chart([replace(read, summary=crowd, masks=masks)])
+    masks = {group: np.array([group == "many"] * 9 + [group == "few"]) for group in run_reading.GROUPS}
+    chart = per_class.chart([replace(read, summary=crowd, masks=masks)])
     assert sorted((mark.kind, mark.size) for mark in chart.marks) == [("few", 8.0), ("many", 24.0)]
 
 
 def test_a_class_without_images_has_no_point(read):
     result = replace(read.summary.per_class[3], recall=None, recall_interval=None, test_count=0)
     absent = replace(read.summary, per_class=(*read.summary.per_class[:3], result, *read.summary.per_class[4:]))
-    chart = classes.chart([replace(read, summary=absent)])
+    chart = per_class.chart([replace(read, summary=absent)])
     assert chart.y[0][3] is None
     assert sum(mark.path.count("M") for mark in chart.marks) == 9
 
 
 def test_table_says_what_a_class_is_taken_for(read):
-    row = classes.table([judged(read, [0, 0, 0, 1, 2], [1, 2, 2, 1, 0])])["runs"][0]
+    row = per_class.table([judged(read, [0, 0, 0, 1, 2], [1, 2, 2, 1, 0])])["runs"][0]
     assert row["taken"][:3] == [2, None, 0]
     assert row["times"][:3] == [2, None, 1]
     json.dumps(row, allow_nan=False)
@@ -212,7 +213,7 @@ def test_numbers_that_are_none_do_not_break_a_curve(read):
 
 
 def test_several_runs_share_panels(run, other):
-    panels = {panel.key: panel for panel in curves.panels(reading.read([run, other]))}
+    panels = {panel.key: panel for panel in curves.panels(run_reading.read([run, other]))}
     assert [*panels] == ["top1", "many", "medium", "few", "losses", "alpha", "lr"]
     assert [series.kind for series in panels["few"].series] == ["run0", "run1"]
 
@@ -221,14 +222,14 @@ def test_several_runs_share_panels(run, other):
 
 
 def test_groups_say_where_wrong_answers_go(read):
-    square = looks.groups(judged(read, [9, 9, 9, 9, 0], [9, 0, 0, 8, 0]))
+    square = confusions.groups(judged(read, [9, 9, 9, 9, 0], [9, 0, 0, 8, 0]))
     assert square.down == ("many", "few"), "no image of a medium class was measured"
     assert [words for _, words in square.rows[1]] == ["1 of 4", "2 of 4", "0 of 4", "1 of 4"]
     assert [share for share, _ in square.rows[0]] == [1, 0, 0, 0]
 
 
 def test_matrix_is_the_confusion_matrix(read):
-    square = looks.matrix(read)
+    square = confusions.matrix(read)
     assert square
     assert square.down == tuple(f"class {c:04}" for c in range(10))
     diagonal = [int(square.rows[c][c][1].split()[0]) for c in range(10)]
@@ -236,13 +237,13 @@ def test_matrix_is_the_confusion_matrix(read):
 
 
 def test_looks_have_pictures_where_the_run_kept_some(read):
-    found = looks.mistakes(read)
+    found = confusions.mistakes(read)
     assert found
     assert all((look.picture or "").startswith("data:image/webp;base64,") for look in found)
     row = read.shown.mistakes[0]
     assert found[0].name == read.ids[row]
     assert found[0].said == f"class {read.labels[row]:04}, taken for class {read.predicted[row]:04}"
-    assert all(look.picture is None for look in looks.mistakes(replace(read, gallery=None)))
+    assert all(look.picture is None for look in confusions.mistakes(replace(read, gallery=None)))
 
 
 # Reliability.
@@ -269,19 +270,19 @@ def test_gap_of_all_images_is_the_calibration_error(read):
 
 
 def test_maps_hold_every_kept_image_once(read):
-    pca, tsne = atlas.maps(read, key="m")
+    pca, tsne = feature_map.maps(read, key="m")
     assert (pca.title, tsne.title) == ("Principal components", "t-SNE")
     for drawn in (pca, tsne):
         assert sum(spots.path.count("M") for spots in drawn.spots) == len(drawn.x) == 100
         assert drawn.wrong.count("M") == int((read.labels != read.predicted).sum())
         assert min(drawn.x + drawn.y) >= 0 and max(drawn.x + drawn.y) <= 1000
-    again, _ = atlas.maps(read, key="m")
+    again, _ = feature_map.maps(read, key="m")
     assert again == pca
 
 
 def test_components_are_those_of_the_covariance():
     features = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
-    found, share = atlas.components(features)
+    found, share = feature_map.components(features)
     centred = features - features.mean(0)
     _, values, axes = np.linalg.svd(centred, full_matrices=False)
     np.testing.assert_allclose(np.abs(found), np.abs(centred @ axes.T), atol=1e-4)
@@ -290,17 +291,19 @@ def test_components_are_those_of_the_covariance():
 
 def test_features_that_are_all_alike_still_make_a_map(read):
     alike = replace(read.gallery, features=np.ones_like(read.gallery.features))
-    assert [drawn.title for drawn in atlas.maps(replace(read, gallery=alike), key="m")] == ["Principal components"]
+    assert [drawn.title for drawn in feature_map.maps(replace(read, gallery=alike), key="m")] == [
+        "Principal components"
+    ]
     one = replace(read.gallery, features=read.gallery.features[:, :1])
-    assert len(atlas.maps(replace(read, gallery=one), key="m")) == 2
-    assert atlas.maps(replace(read, gallery=None), key="m") == []
+    assert len(feature_map.maps(replace(read, gallery=one), key="m")) == 2
+    assert feature_map.maps(replace(read, gallery=None), key="m") == []
 
 
 # Background.
 
 
 def test_protocol_in_words(read):
-    assert background.protocol(read) == (
+    assert protocol.protocol(read) == (
         "Last epoch of 20, one seed (0), test split of 100 images. "
         "Trained on 1,236 images of 10 classes, 500 to 5 a class."
     )
@@ -308,15 +311,15 @@ def test_protocol_in_words(read):
 
 def test_protocol_of_a_budget_in_words(read):
     cut = replace(read, settings=read.settings.model_copy(update={"budget": 300.0}))
-    assert background.protocol(cut).startswith("End of a schedule of 20 epochs, cut to 5m, one seed (0), ")
+    assert protocol.protocol(cut).startswith("End of a schedule of 20 epochs, cut to 5m, one seed (0), ")
 
 
 def test_settings_that_differ_stand_first(run, other):
-    table = background.settings(reading.read([run, other]))
+    table = protocol.settings(run_reading.read([run, other]))
     assert ("seed", ("0", "3")) in table.different
     assert ("method.kind", ("hybrid-psc", "ce")) in table.different
     assert ("epochs", "20") in table.same
     assert not {name for name, _ in table.same} & {name for name, _ in table.different}
-    alone = background.settings(reading.read([run]))
+    alone = protocol.settings(run_reading.read([run]))
     assert alone.different == []
     assert all(re.fullmatch(r"[a-z0-9_.]+", name) for name, _ in alone.same)

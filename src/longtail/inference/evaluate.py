@@ -11,12 +11,13 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from longtail import card, metrics, recipe
+from longtail import metrics, recipe
 from longtail.data import augment, batches
 from longtail.inference import features
 from longtail.metrics import Summary, scores
 from longtail.networks import ImageClassifier
 from longtail.recipe import build
+from longtail.report import model_card
 from longtail.runs import datamodule, examples
 from longtail.runs.datamodule import Measured, Task
 from longtail.runs.folder import RunDir
@@ -274,5 +275,5 @@ def evaluate(
     other = None if task.split == run.measured() else task.split
     save(run, task, logits, summary, split=other)
     show(run, task, settings, network, logits, device=device, split=other)
-    run.write_card(card.render(run))
+    run.write_card(model_card.render(run))
     return summary

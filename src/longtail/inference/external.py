@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from longtail import card, metrics, recipe
+from longtail import metrics, recipe
 from longtail.data import sources
 from longtail.data.class_counts import Groups
 from longtail.data.source import PARTS, Listing, Part
@@ -17,6 +17,7 @@ from longtail.data.sources.detect import tell
 from longtail.inference import predict
 from longtail.inference.inputs import Queries, Query
 from longtail.metrics import Summary
+from longtail.report import model_card
 from longtail.runs.folder import RunDir
 from longtail.text import first_few, printable, quantity
 
@@ -92,7 +93,7 @@ def evaluate(
     name = _name(run, title, data)
     run.write_predictions([source.ids[int(i)] for i in chosen[known]], labels[known], every, split=name)
     run.write_summary(summary, split=name)
-    run.write_card(card.render(run))
+    run.write_card(model_card.render(run))
     notes = (f"{data} is read as {listing.form}", *listing.notes)
     if lost:
         more = f"; and {len(lost) - 3:,} more" if len(lost) > 3 else ""

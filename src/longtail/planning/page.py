@@ -3,8 +3,8 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from longtail import page, pictures
 from longtail.data.source import Source
+from longtail.report import html, thumbnails
 from longtail.text import printable
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def render(preview: "Preview", *, command: str) -> str:
     training = None
     if preview.advice and preview.cost:
         training = {"cost": preview.cost.in_words(), "reasons": preview.advice.reasons, "command": command}
-    return page.render(
+    return html.render(
         "audit.html",
         title=f"Audit of {printable(str(preview.path))}",
         subtitle=preview.understood[0],
@@ -114,4 +114,4 @@ def _finding(finding: "Finding", source: Source) -> dict[str, Any]:
 
 
 def _picture(source: Source, position: int) -> str:
-    return pictures.data_url(pictures.small(source.image(position), 144))
+    return thumbnails.data_url(thumbnails.small(source.image(position), 144))

@@ -1,5 +1,5 @@
 """Report: one or more runs as one page, from their folders alone: neither data nor networks are needed."""
 
-from longtail.report.rendering import MOST, page
+from longtail.report.page import MOST, page
 
 __all__ = ["MOST", "page"]

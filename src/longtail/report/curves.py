@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from longtail.report.axes import SPAN, Linear, Tick, line
-from longtail.report.reading import GROUPS, Run
+from longtail.report.run import GROUPS, Run
+from longtail.report.svg import SPAN, Linear, Tick, line
 from longtail.text import MINUS
 
 _POINTS = 300  # of a line; more than a screen tells apart

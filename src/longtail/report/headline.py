@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from longtail.metrics import Interval, Summary, wilson
-from longtail.report import comparison
-from longtail.report.comparison import Difference
-from longtail.report.reading import GROUPS, Run
+from longtail.report import difference
+from longtail.report.difference import Difference
+from longtail.report.run import GROUPS, Run
 from longtail.text import DASH, percent, percent_interval, percentage_points, quantity
 
 
@@ -53,7 +53,7 @@ class Row:
 def rows(runs: Sequence[Run]) -> list[Row]:
     """The table."""
     first = runs[0].summary
-    found = [comparison.differences(runs[0], other) for other in runs[1:]]
+    found = [difference.differences(runs[0], other) for other in runs[1:]]
     table = []
     for name, field, explained, cell in _figures(first):
         cells = tuple(cell(run) for run in runs)

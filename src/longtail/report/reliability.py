@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from longtail.metrics import Summary, wilson
-from longtail.report.axes import SPAN, line
+from longtail.report.svg import SPAN, line
 from longtail.text import percent, percent_interval, quantity
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
-from longtail.report.axes import SPAN, dots
-from longtail.report.reading import GROUPS, Run
+from longtail.report.run import GROUPS, Run
+from longtail.report.svg import SPAN, dots
 
 _LEAST = 10  # images for a map
 _ROUNDS = 400
@@ -145,7 +145,7 @@ def _map(run: Run, shown: Sequence[int], at: Float[np.ndarray, "images 2"], key:
 
 def images(run: Run) -> dict[str, Any]:
     """What the script says of images on the maps: class, prediction, confidence in %, and picture."""
-    from longtail.pictures import data_url
+    from longtail.report.thumbnails import data_url
 
     shown, kept = rows(run), run.pictures
     return {

@@ -24,7 +24,7 @@ def render(section: str, *, title: str, style: str | None = None, script: str | 
         content: what the templates want to know; `data` for the script, anything that JSON holds.
     """
     environment = Environment(
-        loader=PackageLoader("longtail"),
+        loader=PackageLoader("longtail.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from longtail.metrics import Interval
-from longtail.report.reading import GROUPS, Run
+from longtail.report.run import GROUPS, Run
 
 _Z = 1.959963984540054
 

@@ -10,7 +10,8 @@ import yaml
 from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
-from longtail import card, metrics, recipe
+from longtail import metrics, recipe
+from longtail.report import model_card
 from longtail.runs.folder import RunDir
 from runs import train_on_folder
 
@@ -67,7 +68,7 @@ def section(text, title):
 
 def test_the_hub_reads_the_card_of_every_training(birds):
     text = birds.card.read_text(encoding="utf-8")
-    assert text == card.render(birds)
+    assert text == model_card.render(birds)
     data: Any = ModelCard(text).data
     assert (data.pipeline_tag, data.library_name) == ("image-classification", "longtail")
     assert data.license is None
@@ -86,7 +87,7 @@ def test_the_hub_reads_the_card_of_every_training(birds):
 
 def test_front_matter_is_yaml_that_reads_back(tmp_path):
     run, _ = run_of(tmp_path / "run", "cifar10-lt-100/ce", [4] * 10, train=[500] * 10, recognised=[2] * 10)
-    front = yaml.safe_load(card.render(run).split("---\n")[1])
+    front = yaml.safe_load(model_card.render(run).split("---\n")[1])
     name, results = model_index_to_eval_results(front["model-index"])
     assert name == "cifar10-lt-100/ce (seed 0)"
     assert {each.dataset_type for each in results} == set(front["datasets"]) == {"uoft-cs/cifar10"}
@@ -97,7 +98,7 @@ def test_limits_say_what_is_not_known(tmp_path):
     tests, hits = [50, 4, 3, 0, 0, 6, 10, 10, 10, 10], [45, 3, 0, 0, 0, 3, 5, 5, 5, 5]
     train = [500, 10, 5, 4, 0, 3, 30, 30, 30, 30]
     run, summary = run_of(tmp_path / "run", "cifar10-lt-100/ce", tests, train=train, recognised=hits)
-    text = card.render(run)
+    text = model_card.render(run)
     limits = section(text, "Limits")
     assert (
         "- 2 of 10 classes have fewer than 5 test images. Their recall is not known well: 3 of 4 recognised means "
@@ -131,7 +132,7 @@ def test_data_and_training_are_told(tmp_path):
         unreadable={"7": "is empty"},
         notes=["CSV manifest: 1 image in 10 classes"],
     )
-    data, training = section(card.render(run), "Data"), section(card.render(run), "Training")
+    data, training = section(model_card.render(run), "Data"), section(model_card.render(run), "Training")
     assert "- CIFAR-10: 142 training images in 10 classes.\n" in data
     assert "the rarest 2: 50 to 1." in data
     assert "- Made unequal on purpose: exponential profile, imbalance 100, seed 0.\n" in data
@@ -151,23 +152,23 @@ def test_data_and_training_are_told(tmp_path):
 )
 def test_a_network_that_is_mirrored_is_called_so(tmp_path, name, row):
     run, _ = run_of(tmp_path / "run", name, [2] * 10, train=[9] * 10, recognised=[1] * 10)
-    assert row in section(card.render(run), "Training")
+    assert row in section(model_card.render(run), "Training")
 
 
 def test_a_contrastive_loss_beside_logit_adjustment_is_told(tmp_path):
     name = "cifar10-lt-100/logit-adjustment"
     run, _ = run_of(tmp_path / "run", name, [2] * 10, train=[9] * 10, recognised=[1] * 10)
-    assert "| method | `logit-adjustment` |" in section(card.render(run), "Training")
+    assert "| method | `logit-adjustment` |" in section(model_card.render(run), "Training")
     run.write_recipe(recipe.dump(recipe.load(name, ["method.psc={}"])))
     row = "| method | `logit-adjustment`, with the prototypical contrastive loss of the same images |"
-    assert row in section(card.render(run), "Training")
+    assert row in section(model_card.render(run), "Training")
 
 
 def test_a_temperature_is_told(tmp_path):
     run, summary = run_of(
         tmp_path / "run", "cifar10-lt-100/ce", [4] * 10, train=[50] * 10, recognised=[2] * 10, temperature=2.5
     )
-    text = card.render(run)
+    text = model_card.render(run)
     assert summary.ece_calibrated is not None
     assert f"| calibration error, with temperature | {100 * summary.ece_calibrated:.1f} % |" in text
     assert "no validation images were held out" not in text
@@ -177,7 +178,7 @@ def test_results_of_validation_images_are_called_so(tmp_path):
     run, _ = run_of(
         tmp_path / "run", "cifar10-lt-100/ce", [4] * 10, train=[50] * 10, recognised=[2] * 10, split="validation"
     )
-    text = card.render(run)
+    text = model_card.render(run)
     assert "Measured on 40 validation images" in text
     assert "Results are those of validation images" in section(text, "Limits")
 
@@ -185,7 +186,7 @@ def test_results_of_validation_images_are_called_so(tmp_path):
 def test_names_cannot_break_the_card(tmp_path):
     names = ["a|b", "*bold*", "<script>alert(1)</script>", "two\nlines", "`code`", *"fghij"]
     run, _ = run_of(tmp_path / "run", "cifar10-lt-100/ce", [4] * 10, train=[50] * 10, recognised=[0] * 10, names=names)
-    text = card.render(run)
+    text = model_card.render(run)
     rows = section(text, "Classes that are recognised worst").strip().splitlines()[2:]
     assert len(rows) == 10
     assert all(len(re.split(r"(?<!\\)\|", row)) == 8 for row in rows)
@@ -195,8 +196,8 @@ def test_names_cannot_break_the_card(tmp_path):
 def test_other_measurements_are_listed_and_old_ones_named(tmp_path):
     run, summary = run_of(tmp_path / "run", "cifar10-lt-100/ce", [4] * 10, train=[50] * 10, recognised=[2] * 10)
     run.write_summary(replace(summary, top1=0.25), split="data-north")
-    assert "| north | 40 | 25.0 % | 50.0 % | - | 50.0 % | - |" in section(card.render(run), "Other measurements")
+    assert "| north | 40 | 25.0 % | 50.0 % | - | 50.0 % | - |" in section(model_card.render(run), "Other measurements")
     old = {name: value for name, value in summary.to_dict().items() if name != "intervals"}
     run.write_json(run.summary("train"), old)
     with pytest.raises(ValueError, match=r"summary-train\.json: Summary has missing or unknown fields \['intervals'\]"):
-        card.render(run)
+        model_card.render(run)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from longtail import page as pages
-from longtail.report import atlas, background, classes, comparison, curves, headline, looks, reading, reliability
-from longtail.report.axes import Linear
-from longtail.report.reading import GROUPS, Run
+from longtail.report import confusions, curves, difference, feature_map, headline, per_class, protocol, reliability
+from longtail.report import html as pages
+from longtail.report import run as run_reading
+from longtail.report.run import GROUPS, Run
+from longtail.report.svg import Linear
 
 MOST = 6  # runs side by side, for which there are colours
 
@@ -23,21 +24,21 @@ def page(paths: Sequence[Path]) -> str:
         raise ValueError(f"{len(paths)} runs were given; allowed: 1 to {MOST} side by side")
     if len({path.resolve() for path in paths}) < len(paths):
         raise ValueError("a run was given twice; each may stand on the page once")
-    runs = reading.read(paths)
-    chart = classes.chart(runs)
+    runs = run_reading.read(paths)
+    chart = per_class.chart(runs)
     panels = curves.panels(runs)
     each = [_of_one(run, number) for number, run in enumerate(runs)]
     data = {
         "groups": GROUPS,
         "runs": [run.name for run in runs],
-        "classes": classes.table(runs),
+        "classes": per_class.table(runs),
         "points": {"x": chart.x, "y": chart.y},
         "stops": {
             **{f"curve-{panel.key}": panel.stops for panel in panels},
             **{diagram.key: diagram.stops for one in each for diagram in one["diagrams"]},
         },
         "maps": {map_.key: {"run": n, "x": map_.x, "y": map_.y} for n, one in enumerate(each) for map_ in one["maps"]},
-        "images": [atlas.images(run) if one["maps"] else None for run, one in zip(runs, each, strict=True)],
+        "images": [feature_map.images(run) if one["maps"] else None for run, one in zip(runs, each, strict=True)],
     }
     return pages.render(
         "report.html",
@@ -50,16 +51,16 @@ def page(paths: Sequence[Path]) -> str:
         rows=headline.rows(runs),
         notes=_notes(runs),
         paired=[
-            comparison.paired(runs[0], other) if comparison.same_images(runs[0], other) else None for other in runs[1:]
+            difference.paired(runs[0], other) if difference.same_images(runs[0], other) else None for other in runs[1:]
         ],
         chart=chart,
         panels=panels,
         each=each,
-        settings=background.settings(runs),
-        environment=background.environment(runs),
-        own=[(run.name, found) for run in runs if (found := background.own_data(run))],
+        settings=protocol.settings(runs),
+        environment=protocol.environment(runs),
+        own=[(run.name, found) for run in runs if (found := protocol.own_data(run))],
         tenths=Linear(0.0, 100.0).ticks(4),
-        coloured=atlas.coloured(runs[0]),
+        coloured=feature_map.coloured(runs[0]),
         data=data,
     )
 
@@ -69,14 +70,14 @@ def _of_one(run: Run, number: int) -> dict[str, Any]:
     return {
         "name": run.name,
         "tail": run.shown.tail,
-        "groups": looks.groups(run),
-        "matrix": looks.matrix(run),
-        "confusions": looks.confusions(run),
-        "mistakes": looks.mistakes(run),
+        "groups": confusions.groups(run),
+        "matrix": confusions.matrix(run),
+        "confusions": confusions.confusions(run),
+        "mistakes": confusions.mistakes(run),
         "wrong": int((run.labels != run.predicted).sum()),
         "pictures": run.gallery is not None,
         "diagrams": reliability.diagrams(run.summary, key=f"bins{number}"),
-        "maps": atlas.maps(run, key=f"map{number}"),
+        "maps": feature_map.maps(run, key=f"map{number}"),
     }
 
 
@@ -89,7 +90,7 @@ def _title(runs: Sequence[Run]) -> str:
 
 
 def _subtitle(runs: Sequence[Run]) -> str:
-    said = [background.protocol(run) for run in runs]
+    said = [protocol.protocol(run) for run in runs]
     return (
         said[0]
         if len({*said}) == 1
@@ -101,12 +102,12 @@ def _notes(runs: Sequence[Run]) -> list[str]:
     """What a reader has to know before comparing."""
     notes = []
     for other in runs[1:]:
-        if not comparison.same_images(runs[0], other):
+        if not difference.same_images(runs[0], other):
             notes.append(
                 f"{other.name} was measured on other images than {runs[0].name}: differences have no intervals, and "
                 "may come from the images alone."
             )
-        if not comparison.same_groups(runs[0], other):
+        if not difference.same_groups(runs[0], other):
             notes.append(
                 f"{other.name} was trained on other class counts than {runs[0].name}: many, medium and few are other "
                 "classes, so there are no differences for them."

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from longtail.report.axes import SPAN, Linear, Log, Tick, dots, line
-from longtail.report.reading import GROUPS, Run
+from longtail.report.run import GROUPS, Run
+from longtail.report.svg import SPAN, Linear, Log, Tick, dots, line
 
 _WHISKERS = 60  # classes, up to which every interval is drawn
 _HEIGHTS = Linear(-0.04, 1.04)  # a little room, so that no point lies on the edge

@@ -2,7 +2,7 @@
 
 import pytest
 
-from longtail.report.axes import Linear, Log, Tick, dots, line
+from longtail.report.svg import Linear, Log, Tick, dots, line
 
 
 @pytest.mark.parametrize(

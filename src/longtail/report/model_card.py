@@ -38,7 +38,7 @@ def render(run: RunDir) -> str:
     split, environment = run.read_json(run.split), run.read_json(run.environment)
     measured: str = split["split"]
     engine = Environment(  # noqa: S701  (Markdown, in which `plain` disarms names)
-        loader=PackageLoader("longtail"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("longtail.report"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     engine.globals |= {"count": quantity, "percent": _percent, "between": _between, "plain": plain}
     body = engine.get_template("card.md").render(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from longtail.report.reading import Run
+from longtail.report.run import Run
 from longtail.text import DASH, duration, quantity, split_title, yaml_value
 
 _UNREADABLE = 20  # images that are named
