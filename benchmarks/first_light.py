@@ -7,8 +7,9 @@ import argparse
 import shlex
 from pathlib import Path
 
-from longtail import progress, trainings
+from longtail.compare import runner
 from longtail.runs.folder import RunDir
+from longtail.training import progress
 from measure import HERE, table
 
 RECIPES = ("ce", "hybrid-psc", "hybrid-sc")
@@ -22,7 +23,7 @@ def report(runs: dict[str, RunDir]) -> str:
     for name, run in runs.items():
         summary, about = run.read_summary(), run.read_json(run.environment)
         shares = [100 * getattr(summary, key) for key in SHARES]
-        rows.append([name, *shares, f"{(trainings.seconds(run) or 0) / 60:.1f}", about["commit"]])
+        rows.append([name, *shares, f"{(runner.seconds(run) or 0) / 60:.1f}", about["commit"]])
     about = next(run.read_json(run.environment) for run in runs.values())
     settings = " ".join(f"--set {override}" for override in OVERRIDES)
     return f"""# First light
@@ -45,9 +46,9 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/first_light"))
     options = parser.parse_args()
     recipes = [f"cifar100-lt-100/{name}" for name in RECIPES]
-    planned = trainings.plan(recipes, [0], options.runs, overrides=OVERRIDES)
+    planned = runner.plan(recipes, [0], options.runs, overrides=OVERRIDES)
     with progress.watching() as show:
-        trainings.run_all(planned, data_root=options.data_root, say=print, show=show)
+        runner.run_all(planned, data_root=options.data_root, say=print, show=show)
     runs = {name: RunDir(each.out) for name, each in zip(RECIPES, planned, strict=True)}
     (HERE / "first_light.md").write_text(report(runs))
 

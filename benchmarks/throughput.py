@@ -19,14 +19,15 @@ from torch.nn import functional as F
 from torchvision import transforms
 from torchvision.transforms import v2
 
-from longtail import recipe, train
+from longtail import recipe
 from longtail.data import augment
 from longtail.data.batches import Batch
-from longtail.learner import Learner
 from longtail.optim.schedules import Clock
 from longtail.recipe import build
 from longtail.runs import datamodule
 from longtail.runtime import hardware
+from longtail.training import train
+from longtail.training.state import Learner
 from measure import HERE, about, alternate, extra_memory, in_own_process, median, ratio, table
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)

@@ -18,11 +18,13 @@ from statistics import mean, stdev
 import matplotlib.pyplot as plt
 
 import machine
-from longtail import networks, progress, recipe, trainings
+from longtail import networks, recipe
+from longtail.compare import runner
 from longtail.data import class_counts
 from longtail.recipe import build
 from longtail.runs import datamodule
 from longtail.runs.folder import RunDir
+from longtail.training import progress
 from measure import HERE, about, table
 
 KEPT = HERE / "time_to_accuracy.json"
@@ -208,14 +210,14 @@ ABLATIONS = {
 def train(row: Row, seed: int, folder: Path, data_root: Path | None) -> RunDir:
     """Train between two measurements of the machine, or go on with it; a finished run is left alone."""
     run = RunDir(folder / row.recipe / f"seed-{seed}")
-    finished = trainings.is_finished(run)
+    finished = runner.is_finished(run)
     if not finished:
         _note(run, machine.speed())
     begun = run.recipe.is_file()
     budget = recipe.load(str(run.recipe)).budget if begun else 60 * row.minutes / machine.factor(_speeds(run)[-1])
-    planned = trainings.plan([row.recipe], [seed], folder, overrides=row.overrides, budget=f"{budget:.0f}s")
+    planned = runner.plan([row.recipe], [seed], folder, overrides=row.overrides, budget=f"{budget:.0f}s")
     with progress.watching() as show:
-        trainings.run_all(planned, data_root=data_root, say=print, show=show)
+        runner.run_all(planned, data_root=data_root, say=print, show=show)
     if not finished:
         _note(run, machine.speed())
     return run

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 import standins
-from longtail import recipe, train
+from longtail import recipe
 from longtail.runs.folder import RunDir
+from longtail.training import train
 
 # Everything that has state or draws at random: moving average, momentum, every augmentation, M prototypes.
 EVERYTHING = (

@@ -28,7 +28,8 @@ from pydantic_core import PydanticUndefined
 from typer.core import TyperArgument
 from typer.main import get_command
 
-from longtail import cli, recipe
+from longtail import recipe
+from longtail.cli import main
 
 _ROOT = Path(__file__).parents[2]
 _MARK = re.compile(r"^<!-- made: (\w+) -->$", re.MULTILINE)
@@ -187,7 +188,7 @@ def _range(metadata: tuple[Any, ...]) -> str:
 
 
 def _commands() -> str:
-    group: Any = get_command(cli.app)
+    group: Any = get_command(main.app)
     parts = []
     for name, command in group.commands.items():
         arguments = [each for each in command.params if isinstance(each, TyperArgument)]

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from os import PathLike, fspath
 from pathlib import Path
 
-from longtail import train
 from longtail.inference import evaluate, inputs, output, predict, target_prior
 from longtail.inference.output import Answer
 from longtail.metrics import Summary
@@ -16,6 +15,7 @@ from longtail.runs import folder as run_folder
 from longtail.runs.datamodule import Measured
 from longtail.runs.folder import RunDir
 from longtail.runtime import hardware
+from longtail.training import train
 
 Paths = str | PathLike[str] | Iterable[str | PathLike[str]]
 

@@ -8,10 +8,11 @@ import torch
 
 import runs
 import standins
-from longtail import metrics, recipe, train
+from longtail import metrics, recipe
 from longtail.inference import evaluate, predict
 from longtail.inference.inputs import Queries, Query
 from longtail.runs.folder import RunDir
+from longtail.training import train
 
 
 def test_a_temperature_is_fitted_on_validation_images_and_used(tmp_path):

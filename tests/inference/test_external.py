@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import standins
-from longtail import cli, metrics
+from longtail import metrics
+from longtail.cli import main
 from longtail.inference import external
 from longtail.runs.folder import RunDir
 from runs import train_on_folder
@@ -131,7 +132,7 @@ def test_a_table_is_read_by_the_column_that_the_run_learnt_from(run, tmp_path):
 def said(capsys, monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", ["longtail", "evaluate", *map(str, arguments), "--device", "cpu"])
     with pytest.raises(SystemExit) as caught:
-        cli.main()
+        main.main()
     return int(caught.value.code or 0), *capsys.readouterr()
 
 
@@ -153,7 +154,8 @@ def test_the_command_says_where_results_are(run, tmp_path, capsys, monkeypatch):
 
 
 def test_a_run_of_named_data_is_measured_on_own_images(tmp_path):
-    from longtail import recipe, train
+    from longtail import recipe
+    from longtail.training import train
 
     settings = recipe.load("digits-lt/ce", ["epochs=1", "tensorboard=false", "network.width=4"])
     train.train(settings, tmp_path / "run", device="cpu")

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 import standins
-from longtail import recipe, train
+from longtail import recipe
 from longtail.data import sources
 from longtail.inference import predict
 from longtail.inference.inputs import Queries, Query, read
 from longtail.recipe import build
+from longtail.training import train
 from messages import one_line
 from runs import train_on_folder
 

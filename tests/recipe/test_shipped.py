@@ -9,12 +9,13 @@ import pytest
 from rich.console import Console
 
 import standins
-from longtail import recipe, train
+from longtail import recipe
 from longtail.optim import schedules
 from longtail.optim.schedules import Clock
 from longtail.recipe import build
 from longtail.runs import datamodule
 from longtail.runs.folder import RunDir
+from longtail.training import train
 
 SHIPPED = recipe.shipped()
 CIFAR = [name for name in SHIPPED if name.startswith("cifar")]

@@ -9,19 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import test_train
 import torch
 from rich.console import Console
 
 import messages
 import runs
 import standins
-import test_train
-from longtail import recipe, train
+from longtail import recipe
 from longtail.data import augment, batches
 from longtail.inference import evaluate
 from longtail.recipe import build
 from longtail.runs import datamodule
 from longtail.runs.folder import RunDir
+from longtail.training import train
 
 QUIET = Console(quiet=True)
 # 40, 16, 6, 1 and 1 training images: four steps an epoch, as `runs.STEPS` wants it.

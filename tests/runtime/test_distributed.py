@@ -5,12 +5,12 @@ import signal
 import numpy as np
 import pyarrow.parquet
 import pytest
+import test_train
 
 import runs
-import test_train
 import twins
-from longtail import train
 from longtail.runs.folder import RunDir
+from longtail.training import train
 
 
 def test_gather_joins_rows_and_sums_their_gradients():

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from longtail import recipe, trainings
+from longtail import recipe
+from longtail.compare import runner
 from longtail.runs.folder import RunDir
 from messages import one_line
 
@@ -26,14 +27,14 @@ def program(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str) -> None:
     """Let a script take the place of the command line."""
     script = folder / "program.py"
     script.write_text(text)
-    monkeypatch.setattr(trainings, "_PROGRAM", (sys.executable, str(script)))
+    monkeypatch.setattr(runner, "_PROGRAM", (sys.executable, str(script)))
 
 
 # --- planning ---------------------------------------------------------------------------------------------------------
 
 
 def test_recipes_alternate_and_seeds_follow(tmp_path: Path) -> None:
-    planned = trainings.plan(RECIPES, range(2), tmp_path, overrides=["epochs=3"])
+    planned = runner.plan(RECIPES, range(2), tmp_path, overrides=["epochs=3"])
     assert [str(each) for each in planned] == [
         "digits-lt/ce, seed 0",
         "digits-lt/hybrid-sc, seed 0",
@@ -48,7 +49,7 @@ def test_recipes_alternate_and_seeds_follow(tmp_path: Path) -> None:
 
 @pytest.mark.skipif("budget" not in recipe.names(), reason="recipes have no budget yet")
 def test_a_budget_is_a_setting_and_an_option(tmp_path: Path) -> None:
-    (planned,) = trainings.plan(["digits-lt/ce"], [0], tmp_path, budget="2m")
+    (planned,) = runner.plan(["digits-lt/ce"], [0], tmp_path, budget="2m")
     assert planned.options == ("--budget", "2m", "--seed", "0")
     assert planned.settings.model_dump()["budget"] == 120
 
@@ -63,7 +64,7 @@ def test_a_budget_is_a_setting_and_an_option(tmp_path: Path) -> None:
 )
 def test_a_mistake_is_found_while_planning(tmp_path: Path, names: list[str], overrides: list[str], words: list[str]):
     with pytest.raises(ValueError, match=r"\S") as error:
-        trainings.plan(names, [0], tmp_path, overrides=overrides)
+        runner.plan(names, [0], tmp_path, overrides=overrides)
     one_line(error, *words)
 
 
@@ -72,25 +73,25 @@ def test_a_mistake_is_found_while_planning(tmp_path: Path, names: list[str], ove
 
 def test_the_first_difference_is_named() -> None:
     one = recipe.load("digits-lt/ce")
-    assert trainings.difference(one, one) is None
-    assert trainings.difference(one, recipe.load("digits-lt/ce", ["seed=4"]), but=["seed"]) is None
-    assert trainings.difference(one, recipe.load("digits-lt/ce", ["method.sampling=balanced"])) == (
+    assert runner.difference(one, one) is None
+    assert runner.difference(one, recipe.load("digits-lt/ce", ["seed=4"]), but=["seed"]) is None
+    assert runner.difference(one, recipe.load("digits-lt/ce", ["method.sampling=balanced"])) == (
         "method.sampling",
         "instance",
         "balanced",
     )
     other = recipe.load("digits-lt/ce", ["method.kind=logit-adjustment"])
-    assert trainings.difference(one, other) == ("method.kind", "ce", "logit-adjustment")
-    assert trainings.difference(one, other, but=["method"]) is None
+    assert runner.difference(one, other) == ("method.kind", "ce", "logit-adjustment")
+    assert runner.difference(one, other, but=["method"]) is None
     # A setting that only one of them has.
-    assert trainings.difference(one, other, but=["method.kind"]) == ("method.sampling", "instance", None)
+    assert runner.difference(one, other, but=["method.kind"]) == ("method.sampling", "instance", None)
 
 
 def test_a_folder_with_other_settings_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
-    planned = trainings.plan(RECIPES, [0], tmp_path, overrides=["epochs=3"])
+    planned = runner.plan(RECIPES, [0], tmp_path, overrides=["epochs=3"])
     begin(planned[1].out, recipe.load("digits-lt/hybrid-sc", ["epochs=5"]))
     with pytest.raises(ValueError, match="other settings") as error:
-        trainings.run_all(planned)
+        runner.run_all(planned)
     one_line(error, planned[1].out, "epochs is 5 there and 3 here", "--out")
     assert not planned[0].out.exists()
 
@@ -101,22 +102,22 @@ def test_finished_runs_of_different_data_are_refused(tmp_path: Path) -> None:
     for run, train in zip(runs, ([1], [1], [2]), strict=True):
         run.write_json(run.split, {**record, "train": train, "notes": [str(run.path)]})
         run.write_json(run.summary(), {})
-    trainings.check_data(runs[:2])
+    runner.check_data(runs[:2])
     with pytest.raises(ValueError, match="different data") as error:
-        trainings.check_data(runs)
+        runner.check_data(runs)
     one_line(error, runs[2].path, runs[0].path, "train of split.json")
     runs[2].summary().unlink()
-    trainings.check_data(runs)  # an unfinished run is looked at when it has finished
+    runner.check_data(runs)  # an unfinished run is looked at when it has finished
 
 
 def test_a_run_is_finished_when_it_has_results(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
-    assert not trainings.is_finished(run)
+    assert not runner.is_finished(run)
     begin(tmp_path / "run", recipe.load("digits-lt/ce"))
     run = RunDir(tmp_path / "run")
-    assert not trainings.is_finished(run)
+    assert not runner.is_finished(run)
     run.write_json(run.summary(), {})
-    assert trainings.is_finished(run)
+    assert runner.is_finished(run)
 
 
 # --- trainings that fail ----------------------------------------------------------------------------------------------
@@ -126,21 +127,21 @@ def test_a_mistake_in_a_training_is_told_in_its_line(tmp_path: Path, monkeypatch
     program(monkeypatch, tmp_path, "import sys\nsys.stderr.write('hello\\nerror: no such data\\n')\nsys.exit(2)")
     shown = list[str]()
     with pytest.raises(ValueError, match=r"^digits-lt/ce, seed 0: no such data$"):
-        trainings.run_all(trainings.plan(RECIPES, [0], tmp_path), show=shown.append)
+        runner.run_all(runner.plan(RECIPES, [0], tmp_path), show=shown.append)
     assert shown == ["1 of 2: digits-lt/ce, seed 0: hello", "1 of 2: digits-lt/ce, seed 0: error: no such data"]
 
 
 def test_a_training_that_was_killed_can_be_taken_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(monkeypatch, tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     with pytest.raises(ValueError, match="code -9") as error:
-        trainings.run_all(trainings.plan(RECIPES, [0], tmp_path))
+        runner.run_all(runner.plan(RECIPES, [0], tmp_path))
     one_line(error, "digits-lt/ce, seed 0", "the same command goes on")
 
 
 def test_a_training_that_was_interrupted_interrupts_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(monkeypatch, tmp_path, "import sys\nsys.exit(130)")
     with pytest.raises(KeyboardInterrupt):
-        trainings.run_all(trainings.plan(RECIPES, [0], tmp_path))
+        runner.run_all(runner.plan(RECIPES, [0], tmp_path))
 
 
 # Says that it is there, and takes its time to save when it is interrupted.
@@ -165,16 +166,16 @@ def test_an_interruption_is_passed_on_and_waited_for(
     program(monkeypatch, tmp_path, PATIENT)
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt):
-        trainings.run_all(trainings.plan(RECIPES, [0], tmp_path), show=lambda _: os.kill(os.getpid(), number))
+        runner.run_all(runner.plan(RECIPES, [0], tmp_path), show=lambda _: os.kill(os.getpid(), number))
     assert (tmp_path / "program.saved").read_text() == f"signal {signal.SIGINT.value}"
     assert signal.getsignal(number) == before
 
 
 def test_the_time_left_is_that_of_trainings_like_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(trainings, "_now", lambda: now[0])
-    planned = trainings.plan(RECIPES, range(3), tmp_path)
-    pace = trainings._Pace(planned)
+    monkeypatch.setattr(runner, "_now", lambda: now[0])
+    planned = runner.plan(RECIPES, range(3), tmp_path)
+    pace = runner._Pace(planned)
     assert pace.left(planned, 0) == "", "nothing is known yet"
     pace.took(planned[0], 100)
     assert pace.left(planned[1:], 0) == "; about 8:20 left for all", "the other recipe may be as fast"

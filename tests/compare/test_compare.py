@@ -10,8 +10,11 @@ import pytest
 from rich.console import Console
 
 import runs
-from longtail import cli, compare, metrics, recipe, train, trainings
+from longtail import metrics, recipe
+from longtail.cli import main
+from longtail.compare import compare, runner
 from longtail.runs.folder import RunDir
+from longtail.training import train
 from messages import one_line
 
 CHANGES = (
@@ -55,7 +58,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["longtail", *arguments])
         with pytest.raises(SystemExit) as caught:
-            cli.main()
+            main.main()
         said = capsys.readouterr()
         return int(caught.value.code or 0), said.out, said.err
 
@@ -118,10 +121,10 @@ def check_files(out: Path) -> None:
 
 
 @pytest.fixture
-def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[trainings.Training]:
+def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[runner.Training]:
     """What would be trained, if it were."""
-    monkeypatch.setattr(trainings, "run_all", lambda *_, **__: pytest.fail("something was trained"))
-    return trainings.plan(RECIPES, [0], tmp_path)
+    monkeypatch.setattr(runner, "run_all", lambda *_, **__: pytest.fail("something was trained"))
+    return runner.plan(RECIPES, [0], tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -152,11 +155,11 @@ def test_how_images_are_shown_may_differ(tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
     text = recipe.text_of("digits-lt/ce")
     other.write_text(text.replace("  imbalance: 100", "  imbalance: 100\n  image_size: 32\n  in_memory: false"))
-    compare._check_comparable(trainings.plan(["digits-lt/ce", str(other)], [0], tmp_path))
+    compare._check_comparable(runner.plan(["digits-lt/ce", str(other)], [0], tmp_path))
 
 
 def test_runs_about_other_images_are_refused(tmp_path: Path) -> None:
-    planned = trainings.plan(RECIPES, [0], tmp_path)
+    planned = runner.plan(RECIPES, [0], tmp_path)
     for training, seed in zip(planned, (0, 1), strict=True):
         changed = [*CHANGES, "epochs=1", f"data.seed={seed}"]
         train.train(recipe.load(training.recipe, changed), training.out, device="cpu", console=Console(quiet=True))
@@ -166,7 +169,7 @@ def test_runs_about_other_images_are_refused(tmp_path: Path) -> None:
 
 
 def test_results_are_those_of_the_summaries(tmp_path: Path) -> None:
-    (training,) = planned = trainings.plan(RECIPES[:1], [0], tmp_path, overrides=CHANGES)
+    (training,) = planned = runner.plan(RECIPES[:1], [0], tmp_path, overrides=CHANGES)
     summary = train.train(training.settings, training.out, device="cpu", console=Console(quiet=True))
     found = compare.read(planned)
     assert found.images == summary.images and found.split == "test" and found.even

@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from longtail import comparison, report, trainings
-from longtail.comparison import Comparison, Results
+from longtail import report
+from longtail.compare import results as comparison
+from longtail.compare import runner
+from longtail.compare.results import Comparison, Results
+from longtail.compare.runner import Say, Training
 from longtail.metrics import softmax
 from longtail.metrics.significance import Outcomes
 from longtail.recipe import Recipe, build
 from longtail.runs.folder import RunDir
 from longtail.text import yaml_value
-from longtail.trainings import Say, Training
 
 # How images are shown to a network may differ from recipe to recipe; which images there are may not.
 _MAY_DIFFER = {"image_size", "in_memory", "workers", "packed"}
@@ -46,14 +48,14 @@ def compare(
         overrides: changes of settings for all recipes.
         data_root: see `sources.load`.
         device: see `hardware.runtime`.
-        say: see `trainings.run_all`.
-        show: see `trainings.run_all`.
+        say: see `runner.run_all`.
+        show: see `runner.run_all`.
     Raises: ValueError if recipes are about different data, if the folder holds runs with other settings, or if a
         training fails; KeyboardInterrupt when the training at hand has saved its state.
     """
-    planned = trainings.plan(recipes, range(seeds), out, overrides=overrides, budget=budget)
+    planned = runner.plan(recipes, range(seeds), out, overrides=overrides, budget=budget)
     _check_comparable(planned)
-    trainings.run_all(planned, data_root=data_root, device=device, say=say, show=show)
+    runner.run_all(planned, data_root=data_root, device=device, say=say, show=show)
     found = read(planned)
     runs = [RunDir(training.out) for training in planned]
     _write(out, found, _protocol(planned, runs, overrides=overrides, budget=budget))
@@ -94,11 +96,11 @@ def read(planned: Sequence[Training]) -> Comparison:
     by_name = dict[str, list[Training]]()
     for training in planned:
         by_name.setdefault(training.settings.name, []).append(training)
-    trainings.check_data([RunDir(training.out) for training in planned])
+    runner.check_data([RunDir(training.out) for training in planned])
     short, results = _short([*by_name]), list[Results]()
     for name, several in by_name.items():
         runs = [RunDir(training.out) for training in several]
-        spent = [seconds for run in runs if (seconds := trainings.seconds(run)) is not None]
+        spent = [seconds for run in runs if (seconds := runner.seconds(run)) is not None]
         mean = sum(spent) / len(spent) if spent else None
         results.append(Results(short[name], [run.read_summary() for run in runs], _outcomes(runs), mean))
     first = results[0].summaries[0]
@@ -144,8 +146,8 @@ def _protocol(
     ]
     lines += [f"Time for each training: {budget}."] * (budget is not None)
     lines += [f"Changed settings, for all: {', '.join(overrides)}."] * bool(overrides)
-    versions = dict.fromkeys(trainings.version(each) for each in environments)
-    machines = dict.fromkeys(trainings.hardware(each) for each in environments)
+    versions = dict.fromkeys(runner.version(each) for each in environments)
+    machines = dict.fromkeys(runner.hardware(each) for each in environments)
     lines.append(f"longtail {' and '.join(versions)}; {' and '.join(machines)}.")
     if len(versions) > 1 or len(machines) > 1:
         lines.append("Not all runs are of one version and one machine, so times may not be comparable.")

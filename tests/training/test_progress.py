@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from longtail import metrics, progress
+from longtail import metrics
 from longtail.optim.schedules import Clock
+from longtail.training import progress
 
 
 class Time:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from longtail import cli
+from longtail.cli import main
 from longtail.inference import output
 from runs import command, finish, train_on_folder
 
@@ -47,7 +47,7 @@ def predict(capsys, monkeypatch, tmp_path, birds):
         words = ["longtail", "predict", str(model), "--device", "cpu", *map(str, arguments)]
         monkeypatch.setattr(sys, "argv", words)
         with pytest.raises(SystemExit) as caught:
-            cli.main()
+            main.main()
         return Said(int(caught.value.code or 0), *capsys.readouterr())
 
     assert not [*tmp_path.iterdir()]

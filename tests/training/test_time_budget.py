@@ -9,13 +9,14 @@ import pytest
 import torch
 
 import runs
-from longtail import budget, learner, recipe, train
-from longtail.budget import Course, Pace, Times
+from longtail import recipe
 from longtail.inference import evaluate
 from longtail.optim import schedules
 from longtail.optim.schedules import Clock
 from longtail.recipe import build
 from longtail.runs.folder import RunDir
+from longtail.training import state, time_budget, train
+from longtail.training.time_budget import Course, Pace, Times
 
 EPOCHS, STEPS_PER_EPOCH = 200, 84
 
@@ -71,7 +72,7 @@ def on(monkeypatch):
     """Go through a training without learning anything."""
 
     def go(machine: Machine, seconds: float, *, start: float = 3.0, every: int = 5) -> Trained:
-        monkeypatch.setattr(budget, "time", machine)
+        monkeypatch.setattr(time_budget, "time", machine)
         said, progress, ends, evaluations = list[str](), list[float](), list[float](), list[int]()
         course = Course(
             seconds,
@@ -205,7 +206,9 @@ def test_evaluations_before_the_end_take_a_fiftieth_of_the_time_at_most(on, eval
 
 
 def test_a_budget_that_is_gone_after_the_first_step_is_an_error_in_one_line(on):
-    with pytest.raises(budget.TooShortError, match=r"^budget is 8s, which is too short here: .*evaluating takes 5"):
+    with pytest.raises(
+        time_budget.TooShortError, match=r"^budget is 8s, which is too short here: .*evaluating takes 5"
+    ):
         on(Machine(), 8.0)
     assert on(Machine(), 12.0).progress[-1] == 1, "a few steps are few, but no error"
 
@@ -239,7 +242,7 @@ def test_every_step_of_a_recipe_has_its_own_place(steps):
 def test_a_decision_ends_exactly_at_the_end():
     for done in range(1, 200):
         pace = Pace(0, 0.0, 1000, until=done)
-        decided = budget.decide(pace, Times(spent=done, step=1.0), 317.3, done=done)
+        decided = time_budget.decide(pace, Times(spent=done, step=1.0), 317.3, done=done)
         assert decided.at(decided.steps - 1) == 1.0
         assert decided.at(done) > pace.at(done - 1)
 
@@ -259,16 +262,16 @@ class Learning:
 @pytest.fixture
 def learning(monkeypatch) -> Learning:
     machine = Learning()
-    for module in (budget, evaluate):
+    for module in (time_budget, evaluate):
         monkeypatch.setattr(module, "time", machine)
     monkeypatch.setattr(train, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    learn = learner.Learner.learn
+    learn = state.Learner.learn
 
     def step(self, *arguments, **keywords):
         machine.now += 0.125
         return learn(self, *arguments, **keywords)
 
-    monkeypatch.setattr(learner.Learner, "learn", step)
+    monkeypatch.setattr(state.Learner, "learn", step)
     return machine
 
 

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from longtail import cli, recipe, reproduce, train
+from longtail import recipe
+from longtail.cli import main
+from longtail.compare import reproduce
 from longtail.recipe import Published
 from longtail.runs.folder import RunDir
+from longtail.training import train
 from messages import one_line
 
 ROW = "digits-lt/ce"
@@ -163,7 +166,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["longtail", "reproduce", *arguments])
         with pytest.raises(SystemExit) as caught:
-            cli.main()
+            main.main()
         out, err = capsys.readouterr()
         return int(caught.value.code or 0), out, err
 

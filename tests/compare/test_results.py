@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from longtail import comparison, metrics
-from longtail.comparison import Comparison, Results
+from longtail import metrics
+from longtail.compare import results as comparison
+from longtail.compare.results import Comparison, Results
 from longtail.data.class_counts import Groups
 from longtail.metrics.significance import Outcomes
 

@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from longtail import recipe, trainings
+from longtail import recipe
+from longtail.compare import runner
+from longtail.compare.runner import Say
 from longtail.recipe import Published, Recipe
 from longtail.runs.folder import RunDir
 from longtail.text import one_line, yaml_value
-from longtail.trainings import Say
 
 Verdict = Literal["reproduced", "above", "below", "not run"]
 
@@ -137,20 +138,20 @@ def reproduce(
         seeds: of each row, at least 1: 0, 1 and so on.
         data_root: see `sources.load`.
         device: see `hardware.runtime`.
-        say: see `trainings.run_all`.
-        show: see `trainings.run_all`.
+        say: see `runner.run_all`.
+        show: see `runner.run_all`.
     Returns: the rows that are wanted, or all.
-    Raises: as `trainings.run_all`, but rows may have different data.
+    Raises: as `runner.run_all`, but rows may have different data.
     """
     names = chosen(wanted)
     if wanted:
         # Row by row: whoever stops early has some rows whole.
         for name in names:
-            planned = trainings.plan([name], range(seeds), out)
-            trainings.check(planned)
+            planned = runner.plan([name], range(seeds), out)
+            runner.check(planned)
         for name in names:
-            planned = trainings.plan([name], range(seeds), out)
-            trainings.run_all(planned, data_root=data_root, device=device, say=say, show=show)
+            planned = runner.plan([name], range(seeds), out)
+            runner.run_all(planned, data_root=data_root, device=device, say=say, show=show)
     figures = published()
     return [read(name, figures[name], out) for name in names]
 
@@ -171,10 +172,10 @@ def read(name: str, figure: Published, out: Path) -> Row:
     runs = [RunDir(path) for path, why in reasons.items() if not why]
     if not runs:
         return Row(name, figure.top1, figure.source, remarks=remarks)
-    trainings.check_data(runs)
+    runner.check_data(runs)
     summaries, environments = [run.read_summary() for run in runs], [run.read_json(run.environment) for run in runs]
     values, images = [summary.top1 for summary in summaries], summaries[0].images
-    spent = [seconds for run in runs if (seconds := trainings.seconds(run)) is not None]
+    spent = [seconds for run in runs if (seconds := runner.seconds(run)) is not None]
     return Row(
         name,
         figure.top1,
@@ -185,8 +186,8 @@ def read(name: str, figure: Published, out: Path) -> Row:
         tolerance=tolerance(figure.top1, images),
         images=images,
         seconds=sum(spent) / len(spent) if spent else None,
-        hardware=tuple(dict.fromkeys(map(trainings.hardware, environments))),
-        versions=tuple(dict.fromkeys(map(trainings.version, environments))),
+        hardware=tuple(dict.fromkeys(map(runner.hardware, environments))),
+        versions=tuple(dict.fromkeys(map(runner.version, environments))),
         remarks=remarks,
     )
 
@@ -197,10 +198,10 @@ def _why_not(run: RunDir, shipped: Recipe) -> str | None:
         settings = recipe.load(str(run.recipe))
     except ValueError as error:
         return one_line(error)
-    found = trainings.difference(settings, shipped, but=["seed"])
+    found = runner.difference(settings, shipped, but=["seed"])
     if found:
         name, was, wanted = found
         return f"{name} is {yaml_value(was)}, not {yaml_value(wanted)} as in the row"
-    if not trainings.is_finished(run):
+    if not runner.is_finished(run):
         return "it has not finished"
     return None

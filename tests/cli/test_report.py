@@ -6,8 +6,10 @@ import pytest
 
 import made_up_runs
 import runs
-from longtail import cli, report, train
+from longtail import report
+from longtail.cli import main
 from longtail.runs.folder import RunDir
+from longtail.training import train
 
 
 @pytest.fixture
@@ -18,7 +20,7 @@ def longtail(capsys, monkeypatch, tmp_path):
     def command(*arguments):
         monkeypatch.setattr(sys, "argv", ["longtail", *map(str, arguments)])
         with pytest.raises(SystemExit) as caught:
-            cli.main()
+            main.main()
         out, err = capsys.readouterr()
         return int(caught.value.code or 0), out, err
 

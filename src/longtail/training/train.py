@@ -16,12 +16,10 @@ from lightning_fabric import Fabric
 from rich.console import Console
 
 import longtail
-from longtail import budget, methods, progress, recipe, report
+from longtail import methods, recipe, report
 from longtail.data import batches
 from longtail.data.augment.pixels import shrink
 from longtail.inference import evaluate
-from longtail.journal import Journal
-from longtail.learner import Learner
 from longtail.metrics import Summary
 from longtail.networks import ImageClassifier
 from longtail.networks import parameters_in_millions as millions
@@ -33,6 +31,9 @@ from longtail.runs.datamodule import Task
 from longtail.runs.folder import RunDir
 from longtail.runtime import distributed, hardware, signals
 from longtail.text import duration, one_line
+from longtail.training import progress, time_budget
+from longtail.training.log import Journal
+from longtail.training.state import Learner
 
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
 _FIXED = 0.15  # of the time of a step, whatever the size of its images (`benchmarks/fast_trials.md`, cost)
@@ -97,7 +98,7 @@ def train(
         run.write_recipe(recipe.dump(settings))
         try:
             return _launch(fabric, settings, task, run, console, since)
-        except budget.TooShortError:
+        except time_budget.TooShortError:
             run.forget()
             raise
 
@@ -258,7 +259,7 @@ def fit(
         plan.pruning.restore(saved["pruning"])
     began = saved_at = time.monotonic()
     first = fabric.global_rank == 0
-    course = budget.Course(
+    course = time_budget.Course(
         settings.budget,
         epochs=settings.epochs,
         steps_per_epoch=plan.steps_per_epoch,
@@ -365,7 +366,7 @@ def _cost(settings: Recipe, task: Task) -> Callable[[Clock], float]:
     return cost
 
 
-def _account(run: RunDir, course: budget.Course, plan: batches.Plan, console: Console) -> None:
+def _account(run: RunDir, course: time_budget.Course, plan: batches.Plan, console: Console) -> None:
     """Tell and record what became of a budget."""
     assert course.budget is not None
     steps, spent = course.pace.steps, course.spent()

@@ -15,9 +15,11 @@ import torch
 
 import longtail
 import standins
-from longtail import cli, metrics, recipe, train
+from longtail import metrics, recipe
+from longtail.cli import main
 from longtail.runs import folder as run_folder
 from longtail.runs.folder import RunDir
+from longtail.training import train
 
 SMALL = ("--set", "epochs=1", "--set", "tensorboard=false", "--set", "network.width=4", "--device", "cpu")
 COMMANDS = ("demo", "audit", "train", "resume", "evaluate", "report", "compare", "reproduce", "predict", "recipes")
@@ -43,7 +45,7 @@ def longtail_(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
     def command(*arguments: str | Path) -> Said:
         monkeypatch.setattr(sys, "argv", ["longtail", *map(str, arguments)])
         with pytest.raises(SystemExit) as caught:
-            cli.main()
+            main.main()
         out, err = capsys.readouterr()
         return Said(int(caught.value.code or 0), out, err)
 
@@ -307,14 +309,14 @@ def test_our_own_mistakes_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(train, "train", fail)
     monkeypatch.setattr(sys, "argv", ["longtail", "train", "digits-lt/ce"])
     with pytest.raises(KeyError):
-        cli.main()
+        main.main()
 
 
 def test_a_mistake_shows_where_it_was_noticed_if_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LONGTAIL_TRACEBACK", "1")
     monkeypatch.setattr(sys, "argv", ["longtail", "train", "nonsense"])
     with pytest.raises(ValueError, match="unknown recipe 'nonsense'"):
-        cli.main()
+        main.main()
 
 
 # --- interruptions ----------------------------------------------------------------------------------------------------

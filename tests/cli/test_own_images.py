@@ -9,7 +9,7 @@ import pytest
 
 import standins
 import untidy
-from longtail import cli
+from longtail.cli import main
 from longtail.runs.folder import RunDir
 
 QUICK = ("--set", "epochs=1", "--set", "network.width=4", "--set", "tensorboard=false", "--device", "cpu")
@@ -31,7 +31,7 @@ def longtail_(capsys, monkeypatch, tmp_path):
     def command(*arguments):
         monkeypatch.setattr(sys, "argv", ["longtail", *map(str, arguments)])
         with pytest.raises(SystemExit) as caught:
-            cli.main()
+            main.main()
         return Said(int(caught.value.code or 0), *capsys.readouterr())
 
     return command

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import untidy
-from longtail import cli
+from longtail.cli import main
 
 
 class Said(NamedTuple):
@@ -29,7 +29,7 @@ def audit(capsys, monkeypatch, tmp_path):
     def command(*arguments):
         monkeypatch.setattr(sys, "argv", ["longtail", "audit", "--workers", "0", *map(str, arguments)])
         with pytest.raises(SystemExit) as caught:
-            cli.main()
+            main.main()
         return Said(int(caught.value.code or 0), *capsys.readouterr())
 
     return command

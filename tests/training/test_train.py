@@ -15,7 +15,7 @@ from rich.console import Console
 from torch import nn
 
 import runs
-from longtail import learner, methods, networks, recipe, train
+from longtail import methods, networks, recipe
 from longtail.data import class_counts
 from longtail.data.infobatch import Pruning
 from longtail.inference import evaluate
@@ -25,6 +25,8 @@ from longtail.recipe import build
 from longtail.runs import datamodule
 from longtail.runs.folder import RunDir
 from longtail.runtime import hardware
+from longtail.training import state as train_state
+from longtail.training import train
 
 # Saves after every step, and is killed by the operating system when the given step is done.
 CRASH = """
@@ -368,7 +370,7 @@ def test_accumulated_micro_batches_give_the_same_step(tmp_path, monkeypatch):
 
 def test_clipping_bounds_the_step(tmp_path, monkeypatch):
     weights = []
-    learn = learner.Learner.learn
+    learn = train_state.Learner.learn
 
     def spy(self, *arguments, **keywords):
         before = [p.detach().clone() for p in self.method.parameters()]
@@ -377,7 +379,7 @@ def test_clipping_bounds_the_step(tmp_path, monkeypatch):
         weights.append((torch.cat([c.flatten() for c in changes]).norm() / keywords["rate"]).item())
         return terms
 
-    monkeypatch.setattr(learner.Learner, "learn", spy)
+    monkeypatch.setattr(train_state.Learner, "learn", spy)
     plain = ("epochs=1", "optimizer.momentum=0", "optimizer.weight_decay=0", "ema=null")
     train.train(runs.settings("ce", *plain, "clip=0.01"), tmp_path / "clipped", device="cpu")
     assert weights == pytest.approx([0.01] * 4, rel=1e-3)
@@ -388,14 +390,14 @@ def test_clipping_bounds_the_step(tmp_path, monkeypatch):
 
 def test_the_average_is_the_formula(tmp_path, monkeypatch):
     seen: list[torch.Tensor] = []
-    learn = learner.Learner.learn
+    learn = train_state.Learner.learn
 
     def spy(self, *arguments, **keywords):
         terms = learn(self, *arguments, **keywords)
         seen.append(self.method.classifier.head.weight.detach().clone())
         return terms
 
-    monkeypatch.setattr(learner.Learner, "learn", spy)
+    monkeypatch.setattr(train_state.Learner, "learn", spy)
     train.train(runs.settings("ce", "epochs=1"), tmp_path / "run", device="cpu")
     expected = seen[0]
     for weight in seen[1:]:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from longtail.comparison import Comparison
+    from longtail.compare.reproduce import Row
+    from longtail.compare.results import Comparison
     from longtail.metrics import Summary
     from longtail.planning.preflight import Preview
     from longtail.recipe import Published, Recipe
-    from longtail.reproduce import Row
 
 
 def print_summary(summary: "Summary", settings: "Recipe", where: Path, as_json: bool, *, split: str) -> None:

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 import longtail
-from longtail import console
+from longtail.cli import output as console
 
 app = typer.Typer(
     help="Train image classifiers that also get the rare classes right.",
@@ -80,9 +80,10 @@ def demo(
     """Train Hybrid-PSC and plain cross-entropy on a small bundled long tail, and compare them, also as a page."""
     import torch
 
-    from longtail import recipe, train
+    from longtail import recipe
     from longtail import report as reports
     from longtail.runs import folder as run_folder
+    from longtail.training import train
 
     folder = run_folder.unused(out)
     # Networks as small as these gain nothing from threads, and lose much if the machine is busy.
@@ -123,10 +124,10 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Look at all images of your own before training: what is broken, double, under two labels, or too rare."""
-    from longtail import progress
     from longtail.data import worker_pool
     from longtail.planning import page as audit_page
     from longtail.planning import preflight
+    from longtail.training import progress
 
     with _interruptible(), progress.counting("looking at images") as tell:
         found = preflight.look(
@@ -188,9 +189,9 @@ def train(
 ) -> None:
     """Train from a recipe, or on images of your own, into a new run folder."""
     since = time.monotonic()
-    from longtail import train
     from longtail.planning import recommend
     from longtail.runs.folder import RunDir
+    from longtail.training import train
 
     changes = [*(overrides or []), *([f"seed={seed}"] if seed is not None else [])]
     changes += [f"budget={json.dumps(budget)}"] if budget is not None else []  # quoted: a number needs its unit
@@ -226,8 +227,9 @@ def resume(
 ) -> None:
     """Continue an interrupted run, exactly where it stopped."""
     since = time.monotonic()
-    from longtail import recipe, train
+    from longtail import recipe
     from longtail.runs.folder import RunDir
+    from longtail.training import train
 
     settings = recipe.load(str(RunDir.open(run).recipe))
     with _interruptible(run):
@@ -255,10 +257,11 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a finished run again, on another split, or on other images."""
-    from longtail import progress, recipe
+    from longtail import recipe
     from longtail.inference import evaluate, external
     from longtail.runs.folder import RunDir
     from longtail.runtime import hardware
+    from longtail.training import progress
 
     if split not in (None, "test", "validation", "train"):
         raise ValueError(f"split is {split!r}; allowed: test, validation or train")
@@ -327,7 +330,8 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Train recipes with several seeds each, in turn, and tell which differences are more than chance."""
-    from longtail import compare, progress
+    from longtail.compare import compare
+    from longtail.training import progress
 
     with _interruptible(again=True), progress.watching() as show:
         found = compare.compare(
@@ -366,7 +370,8 @@ def reproduce(
     as_json: Json = False,
 ) -> None:
     """Train rows of papers exactly as published, and tell how far ours are from their figures."""
-    from longtail import progress, reproduce
+    from longtail.compare import reproduce
+    from longtail.training import progress
 
     if overrides:
         raise ValueError(f"--set {overrides[0]!r} would make another row of it; allowed with reproduce: none")
@@ -426,10 +431,10 @@ def predict(
     device: Device = "auto",
 ) -> None:
     """Predict the classes of images: a row for each, in order, also for one that is broken."""
-    from longtail import progress
     from longtail.inference import inputs, output, target_prior
     from longtail.inference import predict as prediction
     from longtail.runtime import hardware
+    from longtail.training import progress
 
     if not paths and sys.stdin.isatty():
         raise ValueError("no image is named; name files or folders, or pipe names of images into this command")
@@ -560,7 +565,3 @@ def _options(
     ] = None,
 ) -> None:
     pass
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,5 @@
+"""`python -m longtail.cli`, for programs that start it without knowing where the command is installed."""
+
+from longtail.cli.main import main
+
+main()

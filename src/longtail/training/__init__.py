@@ -1,0 +1,1 @@
+"""The loop: from a recipe to a filled run folder."""
