@@ -18,4 +18,4 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 settings.register_profile("longtail", deadline=None, derandomize=True)
 settings.load_profile("longtail")
 
-install_import_hook("longtail", "shapes.checked")
+install_import_hook("longtail", "support.shapes.checked")

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 import longtail
-import standins
 from longtail.classifier import Classifier
 from longtail.runs.folder import RunDir
+from support import fake_datasets
 
 FEW = {"epochs": 2, "network.width": 4, "tensorboard": False}
 
@@ -16,7 +16,7 @@ FEW = {"epochs": 2, "network.width": 4, "tensorboard": False}
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    standins.write_folder(tmp_path / "photos", [12, 8, 4])
+    fake_datasets.write_folder(tmp_path / "photos", [12, 8, 4])
 
 
 def test_three_steps(tmp_path, capsys):

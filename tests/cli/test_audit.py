@@ -8,8 +8,8 @@ from typing import NamedTuple
 import pytest
 from PIL import Image
 
-import untidy
 from longtail.cli import main
+from support import messy_data
 
 
 class Said(NamedTuple):
@@ -37,7 +37,7 @@ def audit(capsys, monkeypatch, tmp_path):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return untidy.write_folder(tmp_path_factory.mktemp("data") / "untidy").root
+    return messy_data.write_folder(tmp_path_factory.mktemp("data") / "untidy").root
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,9 @@ def tidy(tmp_path_factory):
     for label, name in enumerate(("wren", "crow")):
         (root / name).mkdir(parents=True)
         for n in range(30):
-            (root / name / f"{n}.png").write_bytes(untidy.encoded(Image.fromarray(untidy.scene(label, seed=n)), ".png"))
+            (root / name / f"{n}.png").write_bytes(
+                messy_data.encoded(Image.fromarray(messy_data.scene(label, seed=n)), ".png")
+            )
     return root
 
 
@@ -104,7 +106,7 @@ def test_strict_is_for_problems_only(audit, folder, tidy):
 
 
 def test_settings_of_the_data_and_the_training_are_heeded(audit, tmp_path):
-    traps = untidy.write_manifest(tmp_path / "traps")
+    traps = messy_data.write_manifest(tmp_path / "traps")
     said = audit(
         traps.root, "--set", "data.group_by=sequence", "--set", "epochs=3", "--set", "network.width=4", "--json"
     )

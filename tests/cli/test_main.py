@@ -14,12 +14,12 @@ import pytest
 import torch
 
 import longtail
-import standins
 from longtail import metrics, recipe
 from longtail.cli import main
 from longtail.runs import folder as run_folder
 from longtail.runs.folder import RunDir
 from longtail.training import train
+from support import fake_datasets
 
 SMALL = ("--set", "epochs=1", "--set", "tensorboard=false", "--set", "network.width=4", "--device", "cpu")
 COMMANDS = ("demo", "audit", "train", "resume", "evaluate", "report", "compare", "reproduce", "predict", "recipes")
@@ -64,7 +64,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
-    standins.write_cifar_parquet(folder, "cifar10", per_class_train=20, per_class_test=2)
+    fake_datasets.write_cifar_parquet(folder, "cifar10", per_class_train=20, per_class_test=2)
     return folder
 
 

@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 import pytest
 
-import standins
-import untidy
 from longtail.cli import main
 from longtail.runs.folder import RunDir
+from support import fake_datasets, messy_data
 
 QUICK = ("--set", "epochs=1", "--set", "network.width=4", "--set", "tensorboard=false", "--device", "cpu")
 
@@ -47,7 +46,7 @@ def assert_mistake(said: Said, *parts: str) -> None:
 
 
 def test_from_an_untidy_folder_to_a_row_for_every_path(longtail_, tmp_path):
-    written = untidy.write_folder(tmp_path / "birds")
+    written = messy_data.write_folder(tmp_path / "birds")
     said = longtail_("train", "birds", *QUICK)
     assert said.code == 0, said.err
     assert "recipe=own/small: " in said.err
@@ -72,7 +71,7 @@ def test_from_an_untidy_folder_to_a_row_for_every_path(longtail_, tmp_path):
 
 
 def test_a_manifest_with_bursts_stays_whole(longtail_, tmp_path):
-    traps = untidy.write_manifest(tmp_path / "traps")
+    traps = messy_data.write_manifest(tmp_path / "traps")
     said = longtail_("train", traps.root, "--out", "run", "--seed", "2", *QUICK)
     assert said.code == 0, said.err
     record = RunDir(tmp_path / "run").read_json(tmp_path / "run/split.json")
@@ -80,7 +79,7 @@ def test_a_manifest_with_bursts_stays_whole(longtail_, tmp_path):
 
 
 def test_the_user_decides_and_is_told_how(longtail_, tmp_path):
-    standins.write_folder(tmp_path / "photos", [12, 8, 4])
+    fake_datasets.write_folder(tmp_path / "photos", [12, 8, 4])
     line = ["--recipe", "digits-lt/ce", "--set", "data.test_share=0.5", "--set", "data.image_size=16"]
     said = longtail_("train", "photos/", "--json", "--out", "run", *line, *QUICK)
     assert said.code == 0, said.err
@@ -89,7 +88,7 @@ def test_the_user_decides_and_is_told_how(longtail_, tmp_path):
 
 
 def test_mistakes_are_one_line_and_leave_nothing_behind(longtail_, tmp_path):
-    standins.write_folder(tmp_path / "photos", [12, 8, 4])
+    fake_datasets.write_folder(tmp_path / "photos", [12, 8, 4])
     (tmp_path / "empty").mkdir()
     (tmp_path / "photos.zip").write_bytes(b"PK")
     (tmp_path / "digits-lt/ce").mkdir(parents=True)
@@ -120,7 +119,7 @@ def test_mistakes_are_one_line_and_leave_nothing_behind(longtail_, tmp_path):
 
 
 def test_a_run_is_not_written_over(longtail_, tmp_path):
-    standins.write_folder(tmp_path / "photos", [12, 8, 4])
+    fake_datasets.write_folder(tmp_path / "photos", [12, 8, 4])
     assert longtail_("train", "photos", *QUICK).code == 0
     assert_mistake(longtail_("train", "photos", *QUICK), "runs/photos/seed-0 already holds a run")
     assert_mistake(longtail_("train", "runs/photos/seed-0"), "is a folder", "longtail resume")

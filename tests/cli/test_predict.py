@@ -16,7 +16,7 @@ import pytest
 
 from longtail.cli import main
 from longtail.inference import output
-from runs import command, finish, train_on_folder
+from support.small_trainings import command, finish, train_on_folder
 
 CLASSES = ("class_00", "class_01", "class_02")
 

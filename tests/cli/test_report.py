@@ -4,12 +4,11 @@ import sys
 
 import pytest
 
-import made_up_runs
-import runs
 from longtail import report
 from longtail.cli import main
 from longtail.runs.folder import RunDir
 from longtail.training import train
+from support import fake_runs, small_trainings
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def longtail(capsys, monkeypatch, tmp_path):
 
 
 def test_the_report_of_a_run_is_in_its_folder(longtail, tmp_path):
-    path = made_up_runs.write(tmp_path / "run").path
+    path = fake_runs.write(tmp_path / "run").path
     assert longtail("report", path) == (0, "", f"the report is in {path / 'report.html'}\n")
     assert (path / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     assert longtail("report", path, "--out", "page.html")[0] == 0
@@ -36,15 +35,15 @@ def test_the_report_of_a_run_is_in_its_folder(longtail, tmp_path):
 
 
 def test_the_report_of_several_runs_is_here(longtail, tmp_path):
-    paths = [made_up_runs.write(tmp_path / name, seed=n).path for n, name in enumerate("ab")]
+    paths = [fake_runs.write(tmp_path / name, seed=n).path for n, name in enumerate("ab")]
     assert longtail("report", *paths) == (0, "", "the report is in report.html\n")
     assert "seed 1" in (tmp_path / "report.html").read_text()
     assert not (paths[0] / "report.html").exists()
 
 
 def test_mistakes_are_one_line(longtail, tmp_path):
-    run = made_up_runs.write(tmp_path / "run")
-    named = made_up_runs.write(tmp_path / "named", names=[*"abcdefghij"]).path
+    run = fake_runs.write(tmp_path / "run")
+    named = fake_runs.write(tmp_path / "named", names=[*"abcdefghij"]).path
     for arguments, words in (
         ((tmp_path,), "holds no run"),
         ((tmp_path / "nowhere",), "holds no run"),
@@ -74,7 +73,7 @@ def test_a_report_that_cannot_be_written_does_not_lose_the_run(tmp_path, monkeyp
 
     monkeypatch.setattr(report, "page", fail)
     path = tmp_path / "run"
-    summary = train.train(runs.settings("ce", "epochs=1"), path, device="cpu")
+    summary = train.train(small_trainings.settings("ce", "epochs=1"), path, device="cpu")
     assert RunDir.open(path).read_summary() == summary
     assert not (path / "report.html").exists()
     said = " ".join(capsys.readouterr().err.split())
@@ -83,7 +82,7 @@ def test_a_report_that_cannot_be_written_does_not_lose_the_run(tmp_path, monkeyp
 
 def test_a_training_ends_with_a_report_and_evaluating_keeps_what_it_needs(tmp_path):
     path = tmp_path / "run"
-    train.train(runs.settings("ce", "epochs=1"), path, device="cpu")
+    train.train(small_trainings.settings("ce", "epochs=1"), path, device="cpu")
     text = (path / "report.html").read_text()
     assert "Last epoch" not in text
     assert "One epoch, weights averaged over time (0.9), one seed (0), test split of 500 images." in text

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-import runs
 from longtail import metrics, recipe
 from longtail.cli import main
 from longtail.compare import compare, runner
 from longtail.runs.folder import RunDir
 from longtail.training import train
-from messages import one_line
+from support import small_trainings
+from support.messages import one_line
 
 CHANGES = (
     "epochs=2",
@@ -31,20 +31,22 @@ RECIPES = ("digits-lt/ce", "digits-lt/logit-adjustment")
 # Trainings that do a step, and then nothing for so long that they can be interrupted in between.
 SLOW = """
 import time
-from longtail import cli, train
+from longtail.cli import main
+from longtail.training import train
 
 whole = train._batches
 train._batches = lambda *arguments: (batches for number, batches in enumerate(whole(*arguments)) if not (
     time.sleep(0.5 * number)))
-cli.main()
+main.main()
 """
 # A comparison whose trainings are that slow.
 SLOWLY = """
 import sys
-from longtail import cli, trainings
+from longtail.cli import main
+from longtail.compare import runner
 
-trainings._PROGRAM = (sys.executable, {slow!r})
-cli.main()
+runner._PROGRAM = (sys.executable, {slow!r})
+main.main()
 """
 
 
@@ -71,12 +73,12 @@ def test_it_is_killed_goes_on_and_is_extended(command, tmp_path: Path) -> None:
     slowly.write_text(SLOWLY.format(slow=str(slow)))
     first = RunDir(out / "digits-lt/ce/seed-0")
 
-    process = runs.command(*arguments(out, "--seeds", "1"), script=slowly)
+    process = small_trainings.command(*arguments(out, "--seeds", "1"), script=slowly)
     while not list(first.read_log()):
         assert process.poll() is None, process.communicate()
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    said, told = runs.finish(process, code=130)
+    said, told = small_trainings.finish(process, code=130)
     assert said == ""
     assert told.splitlines()[-1].startswith("interrupted; continue with: longtail compare digits-lt/ce ")
     assert first.checkpoint.exists() and not first.summary().exists()
@@ -86,7 +88,7 @@ def test_it_is_killed_goes_on_and_is_extended(command, tmp_path: Path) -> None:
     assert code == 0, told
     assert "1 of 2: digits-lt/ce, seed 0: top-1 " in told
     assert "One seed of each" in said
-    assert len(runs.json_of(first.environment)["resumed"]) == 1
+    assert len(small_trainings.json_of(first.environment)["resumed"]) == 1
     train.train(recipe.load(RECIPES[0], CHANGES), tmp_path / "whole", device="cpu", console=Console(quiet=True))
     assert first.predictions().read_bytes() == RunDir(tmp_path / "whole").predictions().read_bytes()
 
@@ -105,7 +107,7 @@ def test_it_is_killed_goes_on_and_is_extended(command, tmp_path: Path) -> None:
 
 
 def check_files(out: Path) -> None:
-    content = runs.json_of(out / "compare.json")
+    content = small_trainings.json_of(out / "compare.json")
     assert content["seeds"] == [0, 1]
     for name in RECIPES:
         summaries = [RunDir(out / name / f"seed-{seed}").read_summary() for seed in (0, 1)]

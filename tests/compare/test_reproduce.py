@@ -15,7 +15,7 @@ from longtail.compare import reproduce
 from longtail.recipe import Published
 from longtail.runs.folder import RunDir
 from longtail.training import train
-from messages import one_line
+from support.messages import one_line
 
 ROW = "digits-lt/ce"
 FIGURE = Published(top1=0.8, source="nobody 2099")

@@ -10,7 +10,7 @@ import pytest
 from longtail import recipe
 from longtail.compare import runner
 from longtail.runs.folder import RunDir
-from messages import one_line
+from support.messages import one_line
 
 RECIPES = ("digits-lt/ce", "digits-lt/hybrid-sc")
 

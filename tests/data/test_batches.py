@@ -20,7 +20,7 @@ from torch import Tensor
 
 from longtail.data.batches import Batch, Plan, Sampling, Stream, decoded, in_memory, in_order, order, stack
 from longtail.data.sources import Source
-from standins import picture
+from support.fake_datasets import picture
 
 LABELS = st.lists(st.integers(0, 7), min_size=1, max_size=60).map(np.array)
 SEEDS = st.integers(0, 2**32 - 1)

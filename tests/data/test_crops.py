@@ -8,15 +8,15 @@ import torch
 from PIL import Image
 from torchvision.transforms import functional
 
-import untidy
 from longtail.data.crops import centre_crop, random_crop, shrunk
+from support import messy_data
 
 
 @pytest.mark.parametrize(("height", "width"), [(40, 60), (7, 5), (300, 90), (1, 1), (64, 64)])
 @pytest.mark.parametrize("size", [8, 32, 64])
 def test_random_crops_are_those_of_pillow(height, width, size):
     """The rectangle is drawn once more, cut out and resized by torchvision, which lets Pillow do it."""
-    image = Image.fromarray(untidy.scene(0, seed=1, height=height, width=width))
+    image = Image.fromarray(messy_data.scene(0, seed=1, height=height, width=width))
     pil: Any = image  # which torchvision takes, but does not say
     cuts = []
 
@@ -46,19 +46,19 @@ def test_random_crops_have_the_area_that_is_asked_for():
 
 
 def test_pixels_that_may_not_be_written_to_are_left_alone():
-    pixels = untidy.scene(0, seed=0)
+    pixels = messy_data.scene(0, seed=0)
     pixels.setflags(write=False)
     random_crop(pixels, 8, (0.5, 1.0), np.random.default_rng(0))  # warnings are errors here
 
 
 def test_centre_crops_are_what_torchvision_would_cut():
-    image = Image.fromarray(untidy.scene(0, seed=0, height=96, width=128))
+    image = Image.fromarray(messy_data.scene(0, seed=0, height=96, width=128))
     pil: Any = image
     expected: Any = functional.center_crop(functional.resize(pil, [64]), [56])
     assert abs(centre_crop(np.asarray(image), 56).astype(int) - np.asarray(expected)).mean() <= 2
 
 
 def test_shrinking_keeps_small_images():
-    pixels = untidy.scene(0, seed=0, height=30, width=50)
+    pixels = messy_data.scene(0, seed=0, height=30, width=50)
     assert shrunk(pixels, None) is shrunk(pixels, 30) is pixels
     assert shrunk(pixels, 15).shape == (15, 25, 3)

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-import messages
-import untidy
 from longtail.data.decode import Examined, UnreadableError, decode, examine, size_of
+from support import messages, messy_data
 
 # Four colours that tell how an image was turned, and that no format has trouble with: 2 rows, 3 columns of 8 x 8.
 ROWS = [[(255, 0, 0), (0, 255, 0), (0, 0, 255)], [(255, 255, 255), (0, 0, 0), (128, 128, 128)]]
@@ -23,7 +22,7 @@ GREY = np.repeat(np.repeat(np.array([[0, 100, 255]], np.uint8), 8, 0), 8, 1)  # 
 
 
 def file_of(image: Image.Image | np.ndarray, suffix: str, **options) -> bytes:
-    return untidy.encoded(image if isinstance(image, Image.Image) else Image.fromarray(image), suffix, **options)
+    return messy_data.encoded(image if isinstance(image, Image.Image) else Image.fromarray(image), suffix, **options)
 
 
 def oddities(content: bytes, name: str = "image") -> tuple[str, ...]:
@@ -141,7 +140,7 @@ def test_sixteen_bits_of_grey_are_scaled(suffix):
 
 
 def test_sixteen_bits_of_colour_are_scaled():
-    content = untidy.sixteen_bit_colour(PATCHES)
+    content = messy_data.sixteen_bit_colour(PATCHES)
     np.testing.assert_array_equal(shown(content), PATCHES)
     assert oddities(content) == ("16 bits a channel, of which 8 are used",)
 
@@ -286,7 +285,7 @@ def test_files_that_may_not_be_read(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "bomb",
     [
-        untidy.bomb(),
+        messy_data.bomb(),
         b"BM"
         + struct.pack("<IHHIIiiHHIIiiII", 1000, 0, 0, 54, 40, 60_000, 60_000, 1, 24, 0, 0, 0, 0, 0, 0)
         + b"\0" * 1000,
@@ -321,7 +320,7 @@ def test_settings_of_warnings_are_left_alone():
 
 
 def _samples() -> dict[str, bytes]:
-    picture = Image.fromarray(untidy.scene(0, seed=0, height=40, width=56))
+    picture = Image.fromarray(messy_data.scene(0, seed=0, height=40, width=56))
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "a camera"
     more = {"save_all": True, "append_images": [picture.transpose(Image.Transpose.ROTATE_180)]}
@@ -334,7 +333,7 @@ def _samples() -> dict[str, bytes]:
     made["moving"] = file_of(picture, ".gif", **more)
     made["moving webp"] = file_of(picture, ".webp", **more)
     made["moving png"] = file_of(picture, ".png", **more)
-    made["sixteen"] = untidy.sixteen_bit_colour(np.asarray(picture))
+    made["sixteen"] = messy_data.sixteen_bit_colour(np.asarray(picture))
     for compression in ("tiff_lzw", "jpeg", "tiff_adobe_deflate", "packbits"):
         made[compression] = file_of(picture, ".tif", compression=compression, exif=exif)
     return made
@@ -378,7 +377,7 @@ def test_damaged_files_give_pixels_or_a_reason(kind, data, tmp_path_factory):
 )
 @pytest.mark.parametrize("size", [(37, 53), (1, 1), (200, 64)])
 def test_jpegs_give_the_pixels_of_pillow(options, size):
-    content = file_of(untidy.scene(0, seed=0, height=size[0], width=size[1]), ".jpg", **options)
+    content = file_of(messy_data.scene(0, seed=0, height=size[0], width=size[1]), ".jpg", **options)
     with Image.open(io.BytesIO(content)) as image:
         np.testing.assert_array_equal(shown(content), np.asarray(image.convert("RGB")))
 

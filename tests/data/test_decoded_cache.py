@@ -14,11 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import messages
-import untidy
 from longtail.data import crops, decoded_cache, sources
 from longtail.data.decode import UnreadableError, decode
 from longtail.data.source import Source
+from support import messages, messy_data
 
 SIZES = [(20, 30), (30, 20), (64, 48), (9, 7), (40, 40), (33, 21)]  # heights and widths
 
@@ -29,7 +28,9 @@ def folder(tmp_path) -> Path:
     for n, (height, width) in enumerate(SIZES):
         file = tmp_path / "images" / ("wren", "crow")[n % 2] / f"{n}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(untidy.encoded(Image.fromarray(untidy.scene(0, seed=n, height=height, width=width)), ".png"))
+        file.write_bytes(
+            messy_data.encoded(Image.fromarray(messy_data.scene(0, seed=n, height=height, width=width)), ".png")
+        )
     (tmp_path / "images/wren/4.png").write_bytes(b"")
     return tmp_path / "images"
 
@@ -114,7 +115,7 @@ def test_what_other_processes_get_is_small(folder, packs):
 
 
 def test_images_from_a_table_are_packed(packs):
-    content = [untidy.encoded(Image.fromarray(untidy.scene(0, seed=n)), ".jpg") for n in range(3)]
+    content = [messy_data.encoded(Image.fromarray(messy_data.scene(0, seed=n)), ".jpg") for n in range(3)]
 
     def of(content: list[bytes]) -> Source:
         def image(i: int) -> np.ndarray:
@@ -135,8 +136,8 @@ def test_a_file_that_changes_is_noticed(folder, packs):
     packed(source, packs)
     file = folder / "wren/0.png"
     before = file.stat()
-    pixels = untidy.scene(3, seed=50, height=20, width=30)
-    file.write_bytes(untidy.encoded(Image.fromarray(pixels), ".png"))
+    pixels = messy_data.scene(3, seed=50, height=20, width=30)
+    file.write_bytes(messy_data.encoded(Image.fromarray(pixels), ".png"))
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
     assert file.stat().st_mtime_ns != before.st_mtime_ns
     same(packed(source, packs), source)

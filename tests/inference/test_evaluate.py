@@ -6,13 +6,12 @@ import numpy as np
 import pyarrow.parquet
 import torch
 
-import runs
-import standins
 from longtail import metrics, recipe
 from longtail.inference import evaluate, predict
 from longtail.inference.inputs import Queries, Query
 from longtail.runs.folder import RunDir
 from longtail.training import train
+from support import fake_datasets, small_trainings
 
 
 def test_a_temperature_is_fitted_on_validation_images_and_used(tmp_path):
@@ -40,7 +39,7 @@ def test_a_temperature_is_fitted_on_validation_images_and_used(tmp_path):
 
 
 def one(pixels):
-    return Queries(iter([Query("one", standins.encode(pixels))]), 1)
+    return Queries(iter([Query("one", fake_datasets.encode(pixels))]), 1)
 
 
 def test_a_run_judged_on_validation_images_has_no_calibrated_error(tmp_path):
@@ -53,8 +52,8 @@ def test_a_run_judged_on_validation_images_has_no_calibrated_error(tmp_path):
         "data.imbalance=20",
     ]
     summary = train.train(recipe.load("digits-lt/ce", [*short, "batch_size=16"]), tmp_path / "run", device="cpu")
-    assert summary.temperature == runs.json_of(tmp_path / "run/model.json")["temperature"] is not None
+    assert summary.temperature == small_trainings.json_of(tmp_path / "run/model.json")["temperature"] is not None
     assert summary.ece_calibrated is None
     train.train(recipe.load("digits-lt/ce", short[:3]), tmp_path / "other", device="cpu")
-    assert runs.json_of(tmp_path / "other/model.json")["temperature"] is None
+    assert small_trainings.json_of(tmp_path / "other/model.json")["temperature"] is None
     assert RunDir(tmp_path / "other").read_summary().temperature is None

@@ -9,12 +9,12 @@ import pyarrow.parquet
 import pytest
 import torch
 
-import standins
 from longtail import metrics
 from longtail.cli import main
 from longtail.inference import external
 from longtail.runs.folder import RunDir
-from runs import train_on_folder
+from support import fake_datasets
+from support.small_trainings import train_on_folder
 
 CPU = torch.device("cpu")
 
@@ -48,7 +48,7 @@ def test_the_same_images_give_the_same_results(run, birds, tmp_path):
 
 
 def test_classes_are_matched_by_name_and_what_is_missing_is_not_measured(run, tmp_path):
-    standins.write_folder(tmp_path / "camera 2", [0, 3, 6])
+    fake_datasets.write_folder(tmp_path / "camera 2", [0, 3, 6])
     (tmp_path / "camera 2" / "class_00").rmdir()
     found = external.evaluate(run, tmp_path / "camera 2", device=CPU)
     assert found.name == "data-camera-2"
@@ -58,7 +58,7 @@ def test_classes_are_matched_by_name_and_what_is_missing_is_not_measured(run, tm
 
 
 def test_one_class_alone_is_measured(run, tmp_path):
-    standins.write_folder(tmp_path / "data" / "only", [4])
+    fake_datasets.write_folder(tmp_path / "data" / "only", [4])
     found = external.evaluate(run, tmp_path / "data" / "only", device=CPU)
     (measured,) = [result for result in found.summary.per_class if result.test_count]
     assert (measured.name, measured.test_count, found.summary.classes_measured) == ("class_00", 4, 1)
@@ -67,7 +67,7 @@ def test_one_class_alone_is_measured(run, tmp_path):
 
 def test_two_folders_of_one_name_keep_their_results_apart(run, tmp_path):
     for place, counts in (("a", [1, 2, 3]), ("b", [3, 2, 1])):
-        standins.write_folder(tmp_path / place / "north", counts)
+        fake_datasets.write_folder(tmp_path / place / "north", counts)
     one, other, again = (external.evaluate(run, tmp_path / place / "north", device=CPU) for place in ("a", "b", "a"))
     assert (one.name, other.name, again.name) == ("data-north", "data-north-2", "data-north")
     for found in (one, other):
@@ -76,7 +76,7 @@ def test_two_folders_of_one_name_keep_their_results_apart(run, tmp_path):
 
 
 def test_unknown_classes_are_one_line(run, tmp_path):
-    standins.write_folder(tmp_path / "more", [1, 1, 1, 2, 1])
+    fake_datasets.write_folder(tmp_path / "more", [1, 1, 1, 2, 1])
     with pytest.raises(
         ValueError, match=r"has 2 classes that .*run does not know: class_03, class_04; it knows class_00"
     ):
@@ -84,7 +84,7 @@ def test_unknown_classes_are_one_line(run, tmp_path):
 
 
 def test_what_cannot_be_read_is_left_out_and_told(run, tmp_path):
-    standins.write_folder(tmp_path / "data", [3, 3, 3])
+    fake_datasets.write_folder(tmp_path / "data", [3, 3, 3])
     files = sorted((tmp_path / "data").glob("*/*"))
     files[4].write_bytes(files[4].read_bytes()[:60])
     found = external.evaluate(run, tmp_path / "data", device=CPU)
@@ -101,14 +101,14 @@ def test_what_cannot_be_read_is_left_out_and_told(run, tmp_path):
 
 def test_a_part_is_chosen_or_the_test_part_taken(run, tmp_path):
     for part, each in (("train", 4), ("val", 2), ("test", 1)):
-        standins.write_folder(tmp_path / "data", [each] * 3, part=part)
+        fake_datasets.write_folder(tmp_path / "data", [each] * 3, part=part)
     images = {part: external.evaluate(run, tmp_path / "data", part=part, device=CPU) for part in (None, "validation")}
     assert {part: found.summary.images for part, found in images.items()} == {None: 3, "validation": 6}
     assert [found.name for found in images.values()] == ["data-data-test", "data-data-validation"]
     shutil.rmtree(tmp_path / "data" / "test")
     with pytest.raises(ValueError, match=r"split is test, but .*data is divided into train and validation; leave out"):
         external.evaluate(run, tmp_path / "data", part="test", device=CPU)
-    standins.write_folder(tmp_path / "plain", [1] * 3)
+    fake_datasets.write_folder(tmp_path / "plain", [1] * 3)
     with pytest.raises(ValueError, match=r"split is test, but .*plain is not divided; leave out --split"):
         external.evaluate(run, tmp_path / "plain", part="test", device=CPU)
 
@@ -119,7 +119,7 @@ def test_images_of_the_training_prove_nothing(run, birds):
 
 
 def test_a_table_is_read_by_the_column_that_the_run_learnt_from(run, tmp_path):
-    standins.write_folder(tmp_path / "data", [2, 2, 2])
+    fake_datasets.write_folder(tmp_path / "data", [2, 2, 2])
     text = run.recipe.read_text()
     assert "label_column: null" in text
     run.recipe.write_text(text.replace("label_column: null", "label_column: bird"))
@@ -137,7 +137,7 @@ def said(capsys, monkeypatch, *arguments):
 
 
 def test_the_command_says_where_results_are(run, tmp_path, capsys, monkeypatch):
-    standins.write_folder(tmp_path / "north", [2, 2, 0])
+    fake_datasets.write_folder(tmp_path / "north", [2, 2, 0])
     shutil.rmtree(tmp_path / "north" / "class_02", ignore_errors=True)
     code, out, err = said(capsys, monkeypatch, run.path, "--data", tmp_path / "north")
     assert code == 0
@@ -161,7 +161,7 @@ def test_a_run_of_named_data_is_measured_on_own_images(tmp_path):
     train.train(settings, tmp_path / "run", device="cpu")
     run = RunDir(tmp_path / "run")
     names = run.read_json(run.model)["class_names"]
-    standins.write_folder(tmp_path / "data", [2, 1])
+    fake_datasets.write_folder(tmp_path / "data", [2, 1])
     for n, name in enumerate((names[7], names[3])):
         (tmp_path / "data" / f"class_0{n}").rename(tmp_path / "data" / name)
     found = external.evaluate(run, tmp_path / "data", device=CPU)

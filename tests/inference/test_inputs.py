@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import standins
 from longtail.inference.inputs import Query, read
-from messages import one_line
+from support import fake_datasets
+from support.messages import one_line
 
 
 @pytest.fixture
 def birds(tmp_path):
     """Twelve images; the tenth comes after the ninth."""
-    standins.write_folder(tmp_path / "birds", [11, 1])
+    fake_datasets.write_folder(tmp_path / "birds", [11, 1])
     return tmp_path / "birds"
 
 
@@ -65,8 +65,8 @@ def test_a_list_is_all_its_rows_as_it_names_them(birds, name, content):
 
 
 def test_images_in_parquet_have_numbers(tmp_path):
-    images = [standins.encode(standins.picture(0, seed=n)) for n in range(3)]
-    standins.write_parquet(tmp_path / "test-0.parquet", images, [0, 0, 1], ["a", "b"], label_column="label")
+    images = [fake_datasets.encode(fake_datasets.picture(0, seed=n)) for n in range(3)]
+    fake_datasets.write_parquet(tmp_path / "test-0.parquet", images, [0, 0, 1], ["a", "b"], label_column="label")
     assert list(read([f"{tmp_path}/test-0.parquet"])) == [Query(f"test/{n}", images[n]) for n in range(3)]
 
 

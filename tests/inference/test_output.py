@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from longtail.inference import output
 from longtail.inference.output import Answer, Choice, Tally
 from longtail.inference.predict import Predicted
-from messages import one_line
+from support.messages import one_line
 
 ROWS = (
     Answer("a.png", (Choice("cat", 0.75), Choice("dog", 0.25)), None),

@@ -8,15 +8,15 @@ import pyarrow.parquet
 import pytest
 import torch
 
-import standins
 from longtail import recipe
 from longtail.data import sources
 from longtail.inference import predict
 from longtail.inference.inputs import Queries, Query, read
 from longtail.recipe import build
 from longtail.training import train
-from messages import one_line
-from runs import train_on_folder
+from support import fake_datasets
+from support.messages import one_line
+from support.small_trainings import train_on_folder
 
 CPU = torch.device("cpu")
 
@@ -50,7 +50,7 @@ def images(number, *, seed=0):
     rng = np.random.default_rng(seed)
     for n in range(number):
         height, width = rng.integers(16, 24, 2).tolist()
-        encoded = standins.encode(standins.picture(n % 3, seed=n, height=height, width=width))
+        encoded = fake_datasets.encode(fake_datasets.picture(n % 3, seed=n, height=height, width=width))
         yield Query(f"{n}.png", encoded[: 40 if n % 3 == 2 else None])
 
 
@@ -86,18 +86,20 @@ def test_a_folder_gets_the_probabilities_of_the_training(birds):
 def test_digits_get_the_probabilities_of_the_training(digits):
     _, right = recorded(digits)
     source = sources.load("digits", "test")
-    queries = (Query(name, standins.encode(source.image(i))) for i, name in enumerate(source.ids))
+    queries = (Query(name, fake_datasets.encode(source.image(i))) for i, name in enumerate(source.ids))
     names, probabilities, _ = whole(predict.load(digits, device=CPU), Queries(queries, None), batch=100, workers=0)
     assert names == [*source.ids]
     np.testing.assert_allclose(probabilities, right, atol=1e-6)
 
 
 def test_large_images_are_shrunk_and_cut_as_for_the_training():
-    pixels = standins.picture(1, seed=3, height=90, width=61)
-    encoded = standins.encode(pixels)
+    pixels = fake_datasets.picture(1, seed=3, height=90, width=61)
+    encoded = fake_datasets.encode(pixels)
     shrunk = predict.shrunk(pixels, 37)
     cut = predict.centre_crop(shrunk, 32)
-    asked = [Query(name, standins.encode(each)) for name, each in (("whole", pixels), ("shrunk", shrunk), ("cut", cut))]
+    asked = [
+        Query(name, fake_datasets.encode(each)) for name, each in (("whole", pixels), ("shrunk", shrunk), ("cut", cut))
+    ]
     assert asked[0].encoded == encoded
     _, (first, second, other), _ = whole(untrained(size=32, shrunk_side=37), Queries(iter(asked), 3))
     np.testing.assert_allclose(first, second, atol=1e-6)  # rounding goes by the place in the batch
@@ -141,8 +143,8 @@ def test_what_the_network_cannot_take_is_a_reason(monkeypatch):
 
     monkeypatch.setattr(predict.evaluate, "predict", picky)
     asked = [
-        Query("small", standins.encode(standins.picture(0, seed=0, height=5, width=7))),
-        Query("good", standins.encode(standins.picture(0, seed=0, height=16, width=16))),
+        Query("small", fake_datasets.encode(fake_datasets.picture(0, seed=0, height=5, width=7))),
+        Query("good", fake_datasets.encode(fake_datasets.picture(0, seed=0, height=16, width=16))),
     ]
     names, probabilities, reasons = whole(model, Queries(iter(asked), 2))
     assert names == ["small", "good"]
@@ -176,7 +178,7 @@ def test_images_are_asked_for_as_they_are_needed(workers, ahead):
     asked = []
 
     def endless():
-        encoded = standins.encode(standins.picture(0, seed=0, height=16, width=16))
+        encoded = fake_datasets.encode(fake_datasets.picture(0, seed=0, height=16, width=16))
         while True:
             asked.append(None)
             yield Query("a.png", encoded)

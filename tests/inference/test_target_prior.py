@@ -16,7 +16,7 @@ from longtail.inference import label_shift, target_prior
 from longtail.inference.label_shift import Estimate
 from longtail.inference.predict import Model, Predicted
 from longtail.recipe import build
-from messages import one_line
+from support.messages import one_line
 
 NAMES = ("cat", "dog", "emu")
 

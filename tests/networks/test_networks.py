@@ -9,7 +9,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-import messages
 from longtail import recipe
 from longtail.networks import (
     Airbench,
@@ -24,6 +23,7 @@ from longtail.networks import (
 )
 from longtail.networks.equivariant import MirroredConv3x3
 from longtail.recipe import build
+from support import messages
 
 
 @pytest.fixture(autouse=True)

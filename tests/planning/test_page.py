@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import untidy
-from longtail.data import audit, sources
+from longtail.data import sources
+from longtail.data.audit import audit
 from longtail.planning import page as audit_page
 from longtail.planning.cost import Cost
 from longtail.planning.preflight import Preview
 from longtail.planning.recommend import Advice
+from support import messy_data
 
 
 def preview(path):
@@ -26,7 +27,7 @@ def preview(path):
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory):
-    return preview(untidy.write_folder(tmp_path_factory.mktemp("data") / "untidy").root)
+    return preview(messy_data.write_folder(tmp_path_factory.mktemp("data") / "untidy").root)
 
 
 class Page(HTMLParser):
@@ -89,7 +90,7 @@ def test_long_lists_are_cut_with_a_word_about_it(shown):
 def test_names_cannot_break_the_page(tmp_path):
     for name in ("<script>alert(1)</script>".replace("/", "\u2215"), 'a"b&c', "wren"):
         (tmp_path / name).mkdir()
-        Image.fromarray(untidy.scene(0, seed=1)).save(tmp_path / name / "<b>.png")
+        Image.fromarray(messy_data.scene(0, seed=1)).save(tmp_path / name / "<b>.png")
     text = audit_page.render(preview(tmp_path), command="longtail train '<x>'")
     assert "<script" not in text
     assert "<b>" not in text

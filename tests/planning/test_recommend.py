@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import untidy
 from longtail import recipe
 from longtail.data import sources, worker_pool
 from longtail.data.audit.audit import sizes_of
 from longtail.data.source import Listing, Source
 from longtail.planning import recommend
+from support import messy_data
 
 
 def listing(images, *, parts=None):
@@ -156,7 +156,7 @@ def test_without_a_network_no_weights_are_at_hand(monkeypatch, tmp_path):
 
 
 def test_prepare_makes_settings_of_a_path(tmp_path, monkeypatch):
-    written = untidy.write_folder(tmp_path / "birds: 1.5")
+    written = messy_data.write_folder(tmp_path / "birds: 1.5")
     monkeypatch.chdir(tmp_path)
     prepared = recommend.prepare(Path("birds: 1.5"), ["epochs=2", "data.test_share=0.3"])
     chosen = prepared.settings
@@ -169,7 +169,7 @@ def test_prepare_makes_settings_of_a_path(tmp_path, monkeypatch):
 
 
 def test_settings_of_the_data_are_heeded_when_it_is_read(tmp_path):
-    written = untidy.write_manifest(tmp_path / "traps")
+    written = messy_data.write_manifest(tmp_path / "traps")
     moved = tmp_path / "elsewhere.csv"
     written.root.rename(moved)
     prepared = recommend.prepare(moved, [f"data.root={tmp_path / 'traps'}", "data.form=table"])
@@ -203,7 +203,7 @@ def test_sizes_are_those_of_upright_images(tmp_path):
 
 def test_a_name_is_a_recipe_or_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    untidy.write_folder(tmp_path / "birds")
+    messy_data.write_folder(tmp_path / "birds")
     (tmp_path / "mine.yaml").write_text(recipe.text_of("digits-lt/ce"))
     assert recommend.choose("digits-lt/ce") == recommend.Chosen(recipe.load("digits-lt/ce"))
     assert recommend.choose("mine.yaml", ["epochs=3"]).settings.epochs == 3
@@ -215,7 +215,7 @@ def test_a_name_is_a_recipe_or_a_path(tmp_path, monkeypatch):
 
 def test_a_name_of_both_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    untidy.write_folder(tmp_path / "digits-lt/ce")
+    messy_data.write_folder(tmp_path / "digits-lt/ce")
     with pytest.raises(ValueError, match=r"is a shipped recipe, and a folder here; for the folder say \./digits-lt/ce"):
         recommend.choose("digits-lt/ce")
     assert recommend.choose("./digits-lt/ce").settings.data.name == "own"

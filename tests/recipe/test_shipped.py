@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-import standins
 from longtail import recipe
 from longtail.optim import schedules
 from longtail.optim.schedules import Clock
@@ -16,6 +15,7 @@ from longtail.recipe import build
 from longtail.runs import datamodule
 from longtail.runs.folder import RunDir
 from longtail.training import train
+from support import fake_datasets
 
 SHIPPED = recipe.shipped()
 CIFAR = [name for name in SHIPPED if name.startswith("cifar")]
@@ -69,10 +69,10 @@ def without(settings: recipe.Recipe, *dotted: str) -> dict[str, Any]:
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Stand-ins with as many training images as the real CIFAR has, and a few species."""
     folder = tmp_path_factory.mktemp("data")
-    standins.write_cifar_parquet(folder, "cifar10", per_class_train=5000, per_class_test=1)
-    standins.write_cifar_parquet(folder, "cifar100", per_class_train=500, per_class_test=1)
-    standins.write_inaturalist(folder, classes=5, per_class=[3, 3, 2, 2, 2], per_class_test=1)
-    standins.write_folder(folder / "own", [9, 6, 3, 2, 1], sizes=(30, 90))
+    fake_datasets.write_cifar_parquet(folder, "cifar10", per_class_train=5000, per_class_test=1)
+    fake_datasets.write_cifar_parquet(folder, "cifar100", per_class_train=500, per_class_test=1)
+    fake_datasets.write_inaturalist(folder, classes=5, per_class=[3, 3, 2, 2, 2], per_class_test=1)
+    fake_datasets.write_folder(folder / "own", [9, 6, 3, 2, 1], sizes=(30, 90))
     return folder
 
 

@@ -7,8 +7,8 @@ import shutil
 import pytest
 from playwright.sync_api import sync_playwright
 
-import made_up_runs
 from longtail import report
+from support import fake_runs
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = (
@@ -60,15 +60,15 @@ def pages(tmp_path_factory):
     """Pages about 10, 100 and 8,142 classes, about two runs, and about names that would break a page."""
     folder = tmp_path_factory.mktemp("pages")
     runs = {
-        "10": made_up_runs.write(folder / "ten").path,
-        "100": made_up_runs.write(folder / "hundred", classes=100).path,
-        "8142": made_up_runs.write(folder / "many", classes=8142, per_class=1, n_max=1000, imbalance=500).path,
-        "long": made_up_runs.write(folder / "long", names=[f"<b>{c}</b> " + "wide" * 40 for c in range(10)]).path,
+        "10": fake_runs.write(folder / "ten").path,
+        "100": fake_runs.write(folder / "hundred", classes=100).path,
+        "8142": fake_runs.write(folder / "many", classes=8142, per_class=1, n_max=1000, imbalance=500).path,
+        "long": fake_runs.write(folder / "long", names=[f"<b>{c}</b> " + "wide" * 40 for c in range(10)]).path,
     }
     shown = {name: [run] for name, run in runs.items()}
-    shown["two"] = [runs["100"], made_up_runs.write(folder / "other", classes=100, method="ce", skill=1).path]
+    shown["two"] = [runs["100"], fake_runs.write(folder / "other", classes=100, method="ce", skill=1).path]
     more = {"three": ("hybrid-sc", 1.5), "four": ("logit-adjustment", 3.0)}
-    others = [made_up_runs.write(folder / f, classes=100, method=m, skill=s).path for f, (m, s) in more.items()]
+    others = [fake_runs.write(folder / f, classes=100, method=m, skill=s).path for f, (m, s) in more.items()]
     shown["four"] = [*shown["two"], *others]
     for name, paths in shown.items():
         (folder / f"{name}.html").write_text(report.page(paths), encoding="utf-8")

@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-import made_up_runs
 from longtail import report
-from messages import one_line
+from support import fake_runs
+from support.messages import one_line
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -59,7 +59,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
-    return [made_up_runs.write(folder / "one").path, made_up_runs.write(folder / "two", method="ce", skill=1).path]
+    return [fake_runs.write(folder / "one").path, fake_runs.write(folder / "two", method="ce", skill=1).path]
 
 
 def assert_loads_nothing(text):
@@ -86,7 +86,7 @@ def test_page_loads_nothing(two, runs):
 
 def test_names_cannot_break_the_page(tmp_path):
     record = {"notes": ["found <b>bold</b> names"]}
-    path = made_up_runs.write(
+    path = fake_runs.write(
         tmp_path / "<i>run",
         names=HOSTILE,
         overrides=["data.name=own", "data.path=/tmp/<u>birds", "data.n_max=null"],
@@ -102,7 +102,7 @@ def test_names_cannot_break_the_page(tmp_path):
 
 
 def test_a_run_without_a_gallery_says_how_to_get_one(tmp_path):
-    text = report.page([made_up_runs.write(tmp_path / "run", pictured=False).path])
+    text = report.page([fake_runs.write(tmp_path / "run", pictured=False).path])
     assert_loads_nothing(text)
     assert "This run kept no pictures" in text
     assert "This run kept no features" in text
@@ -110,14 +110,14 @@ def test_a_run_without_a_gallery_says_how_to_get_one(tmp_path):
 
 
 def test_two_classes_and_no_mistakes(tmp_path):
-    text = report.page([made_up_runs.write(tmp_path / "run", classes=2, skill=60).path])
+    text = report.page([fake_runs.write(tmp_path / "run", classes=2, skill=60).path])
     page = assert_loads_nothing(text)
     assert "There is none: all images are recognised." in page.words
     assert "No image of the rarest classes is taken for another class." in page.words
 
 
 def test_other_images_and_groups_are_noted(two, tmp_path):
-    other = made_up_runs.write(tmp_path / "other", data=1, imbalance=5, seed=1).path
+    other = fake_runs.write(tmp_path / "other", data=1, imbalance=5, seed=1).path
     words = Page(report.page([two[0], other])).words
     assert "was measured on other images than" in words
     assert "was trained on other class counts than" in words
@@ -126,8 +126,8 @@ def test_other_images_and_groups_are_noted(two, tmp_path):
 
 
 def test_runs_that_cannot_stand_side_by_side(two, tmp_path):
-    named = made_up_runs.write(tmp_path / "named", names=[*"abcdefghij"]).path
-    fewer = made_up_runs.write(tmp_path / "fewer", classes=9).path
+    named = fake_runs.write(tmp_path / "named", names=[*"abcdefghij"]).path
+    fewer = fake_runs.write(tmp_path / "fewer", classes=9).path
     for paths, words in (
         ([two[0], named], (two[0], named, "other classes ('class 0000' and 'a' for class 0)", "must know the same")),
         ([two[0], fewer], ("10 and 9 classes",)),
@@ -141,7 +141,7 @@ def test_runs_that_cannot_stand_side_by_side(two, tmp_path):
 
 
 def test_a_run_that_has_not_finished_is_named(tmp_path):
-    run = made_up_runs.write(tmp_path / "run")
+    run = fake_runs.write(tmp_path / "run")
     run.summary().unlink()
     with pytest.raises(ValueError, match=r"run has not finished: summary\.json is not there; longtail resume"):
         report.page([run.path])
@@ -149,7 +149,7 @@ def test_a_run_that_has_not_finished_is_named(tmp_path):
 
 @pytest.mark.parametrize("damage", ["summary.json", "predictions.parquet", "gallery.parquet", "split.json"])
 def test_a_damaged_file_is_named(tmp_path, damage):
-    run = made_up_runs.write(tmp_path / "run")
+    run = fake_runs.write(tmp_path / "run")
     (run.path / damage).write_bytes(b"{ no")
     with pytest.raises(ValueError, match=f"{damage} is damaged") as caught:
         report.page([run.path])
@@ -157,7 +157,7 @@ def test_a_damaged_file_is_named(tmp_path, damage):
 
 
 def test_a_hundred_classes_and_ten_thousand_images_are_quick(tmp_path):
-    path = made_up_runs.write(tmp_path / "run", classes=100, per_class=100).path
+    path = fake_runs.write(tmp_path / "run", classes=100, per_class=100).path
     report.page([path])  # imports
     began = time.process_time()
     text = report.page([path])
@@ -166,7 +166,7 @@ def test_a_hundred_classes_and_ten_thousand_images_are_quick(tmp_path):
 
 
 def test_thousands_of_classes_are_a_small_page(tmp_path):
-    path = made_up_runs.write(tmp_path / "run", classes=8142, per_class=1, n_max=1000, imbalance=500).path
+    path = fake_runs.write(tmp_path / "run", classes=8142, per_class=1, n_max=1000, imbalance=500).path
     text = report.page([path])
     assert len(text.encode()) < 15e6
     assert text.count("<") < 20_000, "elements are few, whatever the number of classes"

@@ -13,7 +13,7 @@ from huggingface_hub.repocard_data import model_index_to_eval_results
 from longtail import metrics, recipe
 from longtail.report import model_card
 from longtail.runs.folder import RunDir
-from runs import train_on_folder
+from support.small_trainings import train_on_folder
 
 
 @pytest.fixture(scope="module")

@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import made_up_runs
 from longtail.metrics import Bin, wilson
 from longtail.report import confusions, curves, difference, feature_map, headline, per_class, protocol, reliability
 from longtail.report import run as run_reading
+from support import fake_runs
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return made_up_runs.write(tmp_path_factory.mktemp("runs") / "one").path
+    return fake_runs.write(tmp_path_factory.mktemp("runs") / "one").path
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def read(run):
 @pytest.fixture(scope="module")
 def other(tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "other"
-    made_up_runs.write(path, method="ce", skill=1.0, seed=3)
+    fake_runs.write(path, method="ce", skill=1.0, seed=3)
     return path
 
 
@@ -117,8 +117,8 @@ def test_a_run_is_no_better_than_itself(read):
 
 
 def test_other_images_are_not_paired_and_other_groups_not_compared(run, tmp_path):
-    images = made_up_runs.write(tmp_path / "images", data=1).path
-    groups = made_up_runs.write(tmp_path / "groups", imbalance=5).path
+    images = fake_runs.write(tmp_path / "images", data=1).path
+    groups = fake_runs.write(tmp_path / "groups", imbalance=5).path
     first, unpaired, regrouped = run_reading.read([run, images, groups])
     assert all(each.interval is None for each in difference.differences(first, unpaired).values())
     assert "few" in difference.differences(first, unpaired)
@@ -130,8 +130,8 @@ def test_other_images_are_not_paired_and_other_groups_not_compared(run, tmp_path
 
 
 def test_names_tell_runs_apart(run, other, tmp_path):
-    twin = made_up_runs.write(tmp_path / "twin", seed=5).path
-    again = made_up_runs.write(tmp_path / "again", seed=5).path
+    twin = fake_runs.write(tmp_path / "twin", seed=5).path
+    again = fake_runs.write(tmp_path / "again", seed=5).path
     assert [each.name for each in run_reading.read([run])] == ["hybrid-psc"]
     assert [each.name for each in run_reading.read([run, other])] == ["hybrid-psc", "ce"]
     assert [each.name for each in run_reading.read([run, twin])] == [f"digits-lt/hybrid-psc, seed {n}" for n in (0, 5)]

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-import messages
-import standins
 from longtail import recipe
 from longtail.data.source import PARTS, Listing, Source
 from longtail.runs import custom_data
+from support import fake_datasets, messages
 
 NAMES = ("cat", "dog", "lynx", "owl")
 
@@ -38,8 +37,8 @@ def split_of(given: Listing, readable=None, *, split=None, **settings):
 
 
 def test_data_is_where_the_settings_say_or_where_it_was_moved(tmp_path):
-    standins.write_folder(tmp_path / "a", [2, 2])
-    standins.write_folder(tmp_path / "b", [3, 3])
+    fake_datasets.write_folder(tmp_path / "a", [2, 2])
+    fake_datasets.write_folder(tmp_path / "b", [3, 3])
     settings = data(path=str(tmp_path / "a"))
     assert len(custom_data.read(settings).source.labels) == 4
     assert len(custom_data.read(settings, path=tmp_path / "b").source.labels) == 6
@@ -48,7 +47,7 @@ def test_data_is_where_the_settings_say_or_where_it_was_moved(tmp_path):
 
 
 def test_any_column_can_keep_images_together(tmp_path):
-    standins.write_folder(tmp_path, [3, 3])
+    fake_datasets.write_folder(tmp_path, [3, 3])
     rows = [f"class_0{c}/0000{n}.png,class_0{c},day {n % 2},site {c}" for c in range(2) for n in range(3)]
     (tmp_path / "images.csv").write_text("\n".join(["filepath,label,day,Location", *rows]))
     for wanted, groups in (("day", [0, 1, 0, 0, 1, 0]), ("location", [0, 0, 0, 1, 1, 1])):
@@ -102,7 +101,7 @@ def test_a_class_may_not_vanish_from_training_where_the_data_gives_the_parts():
 def broken(tmp_path, monkeypatch) -> Source:
     """A folder of 6 images, of which the one at position 4 is no image."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    standins.write_folder(tmp_path / "images", [3, 3])
+    fake_datasets.write_folder(tmp_path / "images", [3, 3])
     (tmp_path / "images/class_01/00001.png").write_bytes(b"")
     return custom_data.read(data(path=str(tmp_path / "images"))).source
 
@@ -185,7 +184,7 @@ def test_a_class_is_not_merged_into_itself():
 
 
 def test_one_class_is_nothing_to_learn(tmp_path):
-    standins.write_folder(tmp_path / "images", [3])
+    fake_datasets.write_folder(tmp_path / "images", [3])
     with pytest.raises(ValueError, match="images has only the class 'class_00'; a classifier needs at"):
         custom_data.read(data(path=str(tmp_path / "images")))
 

@@ -9,13 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import test_train
 import torch
 from rich.console import Console
 
-import messages
-import runs
-import standins
 from longtail import recipe
 from longtail.data import augment, batches
 from longtail.inference import evaluate
@@ -23,6 +19,7 @@ from longtail.recipe import build
 from longtail.runs import datamodule
 from longtail.runs.folder import RunDir
 from longtail.training import train
+from support import fake_datasets, interrupted_trainings, messages, small_trainings
 
 QUIET = Console(quiet=True)
 # 40, 16, 6, 1 and 1 training images: four steps an epoch, as `runs.STEPS` wants it.
@@ -38,18 +35,22 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def images(tmp_path) -> Path:
     """A folder of classes, and a file in it that is no image."""
-    standins.write_folder(tmp_path / "images", SIZES, sizes=(20, 30))
+    fake_datasets.write_folder(tmp_path / "images", SIZES, sizes=(20, 30))
     (tmp_path / "images/class_00/broken.jpg").write_bytes(b"not an image")
     return tmp_path / "images"
 
 
 def own(images: Path, *overrides: str) -> recipe.Recipe:
-    return recipe.load("own/small", [*runs.EVERYTHING, *CUT, f"data.path={images}", *overrides])
+    return recipe.load("own/small", [*small_trainings.EVERYTHING, *CUT, f"data.path={images}", *overrides])
 
 
 def in_command(images: Path, out: Path, *overrides: str, script: Path | None = None):
-    sets = [part for each in (*runs.EVERYTHING, *CUT, f"data.path={images}", *overrides) for part in ("--set", each)]
-    return runs.command("train", "own/small", "--out", out, "--device", "cpu", *sets, script=script)
+    sets = [
+        part
+        for each in (*small_trainings.EVERYTHING, *CUT, f"data.path={images}", *overrides)
+        for part in ("--set", each)
+    ]
+    return small_trainings.command("train", "own/small", "--out", out, "--device", "cpu", *sets, script=script)
 
 
 # --- the same images --------------------------------------------------------------------------------------------------
@@ -75,13 +76,13 @@ def seen(settings: recipe.Recipe, root: Path | None, *, steps: int) -> list[torc
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
 def test_a_folder_of_png_files_gives_the_batches_of_the_parquet_files(tmp_path, name):
     """Bit for bit: the order in which files list images decides nothing."""
-    written = standins.write_cifar_parquet(tmp_path, name, per_class_train=12, per_class_test=2)
-    classes = standins.CIFAR10_CLASSES if name == "cifar10" else standins.CIFAR100_CLASSES
+    written = fake_datasets.write_cifar_parquet(tmp_path, name, per_class_train=12, per_class_test=2)
+    classes = fake_datasets.CIFAR10_CLASSES if name == "cifar10" else fake_datasets.CIFAR100_CLASSES
     for part, (labels, pixels) in written.items():
         for i, (label, image) in enumerate(zip(labels, pixels, strict=True)):
             file = tmp_path / "folder" / part / classes[label] / f"{i:05}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(standins.encode(image))
+            file.write_bytes(fake_datasets.encode(image))
     small = ["data.n_max=10", "data.imbalance=5", "batch_size=32"]
     named = recipe.load(f"{name}-lt-100/hybrid-psc", small)
     folder = recipe.load(f"{name}-lt-100/hybrid-psc", [*small, "data.name=own", f"data.path={tmp_path / 'folder'}"])
@@ -114,7 +115,7 @@ def test_a_training_on_ones_own_images_tells_what_it_understood_and_keeps_it(tmp
     assert "parts: 64 training images, 17 test images" in lines
     assert "1 class has no test image and cannot be measured: class_04" in lines
     plan = next(i for i, line in enumerate(lines) if line.startswith("own/small: 64 images of 5 classes, 40 to 1"))
-    record = runs.json_of(tmp_path / "run/split.json")
+    record = small_trainings.json_of(tmp_path / "run/split.json")
     assert lines[:plan] == record["notes"], "before anything starts"
     assert (summary.images, summary.classes, summary.classes_measured) == (17, 5, 4)
     parts = [record[part] for part in ("train", "validation", "test")]
@@ -136,10 +137,10 @@ def test_a_training_on_ones_own_images_tells_what_it_understood_and_keeps_it(tmp
 )
 def test_kill_and_resume_equals_no_interruption(tmp_path, images, overrides):
     train.train(own(images, *overrides), tmp_path / "whole", device="cpu", console=QUIET)
-    script = test_train.crash(tmp_path, step=17, seconds=0.0)
-    runs.finish(in_command(images, tmp_path / "cut", *overrides, script=script), code=-signal.SIGKILL)
+    script = interrupted_trainings.crash(tmp_path, step=17, seconds=0.0)
+    small_trainings.finish(in_command(images, tmp_path / "cut", *overrides, script=script), code=-signal.SIGKILL)
     train.resume(tmp_path / "cut", console=QUIET)
-    runs.assert_same(tmp_path / "whole", tmp_path / "cut")
+    small_trainings.assert_same(tmp_path / "whole", tmp_path / "cut")
 
 
 def test_data_may_move_but_not_change(tmp_path, images):
@@ -165,7 +166,7 @@ def test_the_recorded_split_is_taken_again(tmp_path, images):
     """Not drawn again, which another version of the program might do otherwise."""
     run = tmp_path / "run"
     train.train(own(images, "epochs=1"), run, device="cpu", console=QUIET)
-    record = runs.json_of(run / "split.json")
+    record = small_trainings.json_of(run / "split.json")
     record["test"] = record["test"][:5]
     RunDir(run).write_json(run / "split.json", record)
     assert evaluate.evaluate(RunDir.open(run), device=torch.device("cpu")).images == 5
@@ -173,12 +174,12 @@ def test_the_recorded_split_is_taken_again(tmp_path, images):
 
 def test_validation_is_measured_where_the_data_gives_no_test_part(tmp_path):
     for part, sizes in (("train", [20, 12]), ("val", [3, 2])):
-        standins.write_folder(tmp_path / "images", sizes, part=part)
+        fake_datasets.write_folder(tmp_path / "images", sizes, part=part)
     settings = own(tmp_path / "images", "epochs=1", "data.image_size=32")
     run = tmp_path / "run"
     assert train.train(settings, run, device="cpu", console=QUIET).images == 5
     assert RunDir.open(run).measured() == "validation"
-    assert "validation" in {line.get("split") for line in runs.log(run)}
+    assert "validation" in {line.get("split") for line in small_trainings.log(run)}
     evaluate.evaluate(RunDir.open(run), device=torch.device("cpu"))
     assert not list(run.glob("*-validation*")), "it is the run's own split"
 
@@ -188,7 +189,7 @@ def test_rare_classes_stay_merged(tmp_path, images):
     summary = train.train(own(images, *settings), run, device="cpu", console=QUIET)
     names = [each.name for each in summary.per_class]
     assert names == ["class_00", "class_01", "class_02", "other"]
-    assert runs.json_of(run / "model.json")["class_names"] == names
+    assert small_trainings.json_of(run / "model.json")["class_names"] == names
     assert evaluate.evaluate(RunDir.open(run), device=torch.device("cpu")) == summary
 
 
@@ -196,7 +197,7 @@ def test_model_says_which_prior_it_assumes(tmp_path, images):
     for kind, expected in (("hybrid-psc", [0.2] * 5), ("ce", [40 / 64, 16 / 64, 6 / 64, 1 / 64, 1 / 64])):
         settings = own(images, "epochs=1", f"method={{kind: {kind}}}")
         train.train(settings, tmp_path / kind, device="cpu", console=QUIET)
-        assert runs.json_of(tmp_path / kind / "model.json")["prior"] == pytest.approx(expected)
+        assert small_trainings.json_of(tmp_path / kind / "model.json")["prior"] == pytest.approx(expected)
     balanced = own(images, "method={kind: ce, sampling: balanced}")
     assert build.prior(balanced, np.array([9, 0, 1])).tolist() == [0.5, 0, 0.5]
 
@@ -214,7 +215,7 @@ def test_logit_adjustment_takes_the_prior_away_again(tau, expected):
 
 def test_a_class_that_would_vanish_stops_the_training_before_it_starts(tmp_path, images):
     (images / "class_04/00000.png").write_bytes(b"")
-    out, err = runs.finish(in_command(images, tmp_path / "run"), code=2)
+    out, err = small_trainings.finish(in_command(images, tmp_path / "run"), code=2)
     assert out == "" and "Traceback" not in err
     assert err.splitlines()[-1].startswith("error: 1 class would vanish, since no training image can be read: class_04")
     assert not (tmp_path / "run").exists()
@@ -228,7 +229,7 @@ def test_too_many_unreadable_images_stop_the_training(tmp_path, images):
 
 
 def test_images_on_which_nothing_can_be_measured(tmp_path):
-    standins.write_folder(tmp_path / "images", [1, 1, 1])
+    fake_datasets.write_folder(tmp_path / "images", [1, 1, 1])
     with pytest.raises(ValueError, match=r"there is no test image, only images for train; data\.test_share says"):
         datamodule.load(own(tmp_path / "images"))
 
@@ -238,12 +239,12 @@ def test_images_on_which_nothing_can_be_measured(tmp_path):
 
 def test_a_run_that_still_trains_cannot_be_resumed(tmp_path, images):
     path, script = tmp_path / "run", tmp_path / "slow.py"
-    script.write_text(test_train.SLOW)
+    script.write_text(interrupted_trainings.SLOW)
     process = in_command(images, path, "data.in_memory=false", "data.workers=1", script=script)
-    test_train.wait_for_log(process, path)
-    _, err = runs.finish(runs.command("resume", path), code=2)
+    interrupted_trainings.wait_for_log(process, path)
+    _, err = small_trainings.finish(small_trainings.command("resume", path), code=2)
     assert err == f"error: {path} is being trained by another process; wait until it has ended\n"
-    assert runs.json_of(path / "environment.json")["resumed"] == []
+    assert small_trainings.json_of(path / "environment.json")["resumed"] == []
     process.kill()
     process.communicate()
     began = time.monotonic()

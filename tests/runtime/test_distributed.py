@@ -5,16 +5,14 @@ import signal
 import numpy as np
 import pyarrow.parquet
 import pytest
-import test_train
 
-import runs
-import twins
 from longtail.runs.folder import RunDir
 from longtail.training import train
+from support import interrupted_trainings, small_trainings, two_processes
 
 
 def test_gather_joins_rows_and_sums_their_gradients():
-    (alone, pair) = twins.gathered(None), twins.together(twins.gathered)
+    (alone, pair) = two_processes.gathered(None), two_processes.together(two_processes.gathered)
     for rank, part in enumerate(pair):
         # Rank order, not the order of the rows in the whole.
         assert part["everyone"].tolist() == [[0, 1], [4, 5], [2, 3], [6, 7]]
@@ -24,18 +22,22 @@ def test_gather_joins_rows_and_sums_their_gradients():
 
 
 def test_shared_batch_normalisation_is_that_of_the_whole_batch():
-    alone, pair = twins.normalised(None), twins.together(twins.normalised)
+    alone, pair = two_processes.normalised(None), two_processes.together(two_processes.normalised)
     for rank, part in enumerate(pair):
         for name in ("y", "x.grad"):
-            np.testing.assert_allclose(part[name], alone[name][rank :: twins.WORLD].detach(), rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(
+                part[name], alone[name][rank :: two_processes.WORLD].detach(), rtol=1e-9, atol=1e-12
+            )
         for name in ("running_mean", "running_var"):
             np.testing.assert_allclose(part[name], alone[name], rtol=1e-12)
     np.testing.assert_allclose(sum(part["weight.grad"] for part in pair), alone["weight.grad"], rtol=1e-9)
 
 
-@pytest.mark.parametrize("gradients", [twins.sc_gradients, twins.psc_gradients, twins.mirrored_gradients])
+@pytest.mark.parametrize(
+    "gradients", [two_processes.sc_gradients, two_processes.psc_gradients, two_processes.mirrored_gradients]
+)
 def test_the_gradient_of_a_step_is_that_of_one_process(gradients):
-    alone, pair = gradients(None), twins.together(gradients)
+    alone, pair = gradients(None), two_processes.together(gradients)
     assert alone.keys() == pair[0].keys()
     for name, gradient in alone.items():
         for part in pair:
@@ -55,9 +57,9 @@ def test_the_gradient_of_a_step_is_that_of_one_process(gradients):
 def test_twenty_steps_have_the_losses_of_one_process(tmp_path, method, more):
     """In double precision: training multiplies rounding errors, so in single precision only the first steps agree."""
     overrides = ("epochs=5", "precision=fp64", "evaluate_every=5", "data.validation=1", "split=validation", *more)
-    train.train(runs.settings(method, *overrides), tmp_path / "one", device="cpu")
-    runs.finish(runs.train_in_command(method, tmp_path / "two", *overrides, devices=2))
-    one, two = (runs.log(tmp_path / name) for name in ("one", "two"))
+    train.train(small_trainings.settings(method, *overrides), tmp_path / "one", device="cpu")
+    small_trainings.finish(small_trainings.train_in_command(method, tmp_path / "two", *overrides, devices=2))
+    one, two = (small_trainings.log(tmp_path / name) for name in ("one", "two"))
     losses = [record["loss"] for record in one if "loss" in record]
     assert len(losses) == 20 and len(set(losses)) == 20
     for a, b in zip(one, two, strict=True):
@@ -73,8 +75,8 @@ def test_twenty_steps_have_the_losses_of_one_process(tmp_path, method, more):
 
 def test_two_processes_train_in_half_precision(tmp_path):
     overrides = ("precision=bf16", "epochs=2", "evaluate_every=2")
-    runs.finish(runs.train_in_command("hybrid-psc", tmp_path / "two", *overrides, devices=2))
-    losses = [record["loss"] for record in runs.log(tmp_path / "two") if "loss" in record]
+    small_trainings.finish(small_trainings.train_in_command("hybrid-psc", tmp_path / "two", *overrides, devices=2))
+    losses = [record["loss"] for record in small_trainings.log(tmp_path / "two") if "loss" in record]
     assert len(losses) == 8 and np.isfinite(losses).all() and losses[-1] < losses[0]
 
 
@@ -82,21 +84,21 @@ def test_two_processes_train_in_half_precision(tmp_path):
 def test_kill_and_resume_equals_no_interruption(tmp_path, devices):
     """Three, because a sum of three numbers depends on their order."""
     batch = f"batch_size={64 - 64 % devices}"
-    runs.finish(runs.train_in_command("hybrid-psc", tmp_path / "whole", batch, devices=devices))
-    script = test_train.crash(tmp_path, step=17, seconds=0.0)
-    killed = runs.train_in_command("hybrid-psc", tmp_path / "cut", batch, script=script, devices=devices)
-    runs.finish(killed, code=-signal.SIGKILL)
+    small_trainings.finish(small_trainings.train_in_command("hybrid-psc", tmp_path / "whole", batch, devices=devices))
+    script = interrupted_trainings.crash(tmp_path, step=17, seconds=0.0)
+    killed = small_trainings.train_in_command("hybrid-psc", tmp_path / "cut", batch, script=script, devices=devices)
+    small_trainings.finish(killed, code=-signal.SIGKILL)
     state = RunDir.open(tmp_path / "cut").read_checkpoint()
     assert state is not None and state["step"] == 17
-    runs.finish(runs.command("resume", tmp_path / "cut"))
-    runs.assert_same(tmp_path / "whole", tmp_path / "cut")
+    small_trainings.finish(small_trainings.command("resume", tmp_path / "cut"))
+    small_trainings.assert_same(tmp_path / "whole", tmp_path / "cut")
 
 
 def test_a_signal_saves_and_exits_130(tmp_path):
-    process = runs.train_in_command("hybrid-psc", tmp_path / "run", "epochs=1000", devices=2)
-    test_train.wait_for_log(process, tmp_path / "run")
+    process = small_trainings.train_in_command("hybrid-psc", tmp_path / "run", "epochs=1000", devices=2)
+    interrupted_trainings.wait_for_log(process, tmp_path / "run")
     process.send_signal(signal.SIGTERM)
-    out, err = runs.finish(process, code=130)
+    out, err = small_trainings.finish(process, code=130)
     assert out == "" and "Traceback" not in err
     state = RunDir.open(tmp_path / "run").read_checkpoint()
-    assert state is not None and state["step"] == runs.log(tmp_path / "run")[-1]["step"]
+    assert state is not None and state["step"] == small_trainings.log(tmp_path / "run")[-1]["step"]

@@ -10,7 +10,7 @@ from longtail.runtime import hardware
 
 FAULTS = """
 import resource, torch
-from longtail import machine
+from longtail.runtime import hardware
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -19,7 +19,7 @@ def faults():
 
 faults()
 given_back = faults()
-kept = machine.keep_memory()
+kept = hardware.keep_memory()
 print(int(kept), given_back, min(faults() for _ in range(20)))
 """
 
@@ -37,12 +37,12 @@ def test_memory_is_kept_for_the_next_step():
 
 HOLES = """
 import os, sys, torch
-from longtail import machine
+from longtail.runtime import hardware
 
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
 
-changed = sys.argv[1] == "returned" and machine.return_memory()
+changed = sys.argv[1] == "returned" and hardware.return_memory()
 torch.ones(2**21)  # glibc takes the next ones of this size from its heap
 before = resident()
 both = [(torch.ones(2**20), torch.ones(2**15)) for _ in range(50)]

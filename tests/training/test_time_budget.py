@@ -8,7 +8,6 @@ from itertools import pairwise
 import pytest
 import torch
 
-import runs
 from longtail import recipe
 from longtail.inference import evaluate
 from longtail.optim import schedules
@@ -17,6 +16,7 @@ from longtail.recipe import build
 from longtail.runs.folder import RunDir
 from longtail.training import state, time_budget, train
 from longtail.training.time_budget import Course, Pace, Times
+from support import small_trainings
 
 EPOCHS, STEPS_PER_EPOCH = 200, 84
 
@@ -292,9 +292,9 @@ def cut(monkeypatch, at: int) -> None:
 
 
 def test_killed_and_resumed_equals_no_interruption_when_the_times_are_the_same(tmp_path, learning, monkeypatch):
-    settings = runs.settings("hybrid-psc", "budget=5s")
+    settings = small_trainings.settings("hybrid-psc", "budget=5s")
     train.train(settings, tmp_path / "whole", device="cpu", since=learning.now)
-    steps = [record for record in runs.log(tmp_path / "whole") if "loss" in record]
+    steps = [record for record in small_trainings.log(tmp_path / "whole") if "loss" in record]
     assert len(steps) == 40, "5 s are 40 steps of an eighth"
     assert steps[-1]["lr"] == pytest.approx(
         build.learning_rate(settings, Clock.at(step=39, epochs=10, steps_per_epoch=4))
@@ -306,28 +306,28 @@ def test_killed_and_resumed_equals_no_interruption_when_the_times_are_the_same(t
             train.train(settings, tmp_path / "cut", device="cpu", since=learning.now)
     learning.now += 1000.0  # of interruption
     train.resume(tmp_path / "cut", since=learning.now)
-    runs.assert_same(tmp_path / "whole", tmp_path / "cut")
+    small_trainings.assert_same(tmp_path / "whole", tmp_path / "cut")
     for name in ("whole", "cut"):
-        told = runs.json_of(tmp_path / name / "environment.json")["time"]
+        told = small_trainings.json_of(tmp_path / name / "environment.json")["time"]
         assert told == {"budget": 5.0, "spent": 5.0, "steps": 40, "epochs": 10.0}
 
 
 def test_a_resumed_run_whose_time_is_up_takes_its_last_step(tmp_path, learning, monkeypatch):
-    settings = runs.settings("ce", "budget=5s")
+    settings = small_trainings.settings("ce", "budget=5s")
     with monkeypatch.context() as patched:
         cut(patched, 17)
         with pytest.raises(Killed):
             train.train(settings, tmp_path / "run", device="cpu", since=learning.now)
     train.resume(tmp_path / "run", since=learning.now - 100.0)  # it took long to start
-    steps = [record["step"] for record in runs.log(tmp_path / "run") if "loss" in record]
+    steps = [record["step"] for record in small_trainings.log(tmp_path / "run") if "loss" in record]
     assert 18 <= len(steps) <= 20, "what was decided holds for a step or two"
-    assert runs.log(tmp_path / "run")[-1]["split"] == "test"
+    assert small_trainings.log(tmp_path / "run")[-1]["split"] == "test"
 
 
 def test_more_time_than_the_recipe_asks_for_is_used(tmp_path, learning):
-    settings = runs.settings("hybrid-psc", "budget=12.5s")
+    settings = small_trainings.settings("hybrid-psc", "budget=12.5s")
     train.train(settings, tmp_path / "run", device="cpu", since=learning.now)
-    steps = [record for record in runs.log(tmp_path / "run") if "loss" in record]
+    steps = [record for record in small_trainings.log(tmp_path / "run") if "loss" in record]
     assert len(steps) == 100
     assert steps[-1]["epoch"] == 24, "passes over the data; the schedule's epochs are spread over them"
     alphas = sorted({record["alpha"] for record in steps}, reverse=True)
@@ -335,51 +335,55 @@ def test_more_time_than_the_recipe_asks_for_is_used(tmp_path, learning):
 
 
 def test_a_budget_too_short_holds_no_run(tmp_path, learning):
-    settings = runs.settings("ce", "budget=1s")
+    settings = small_trainings.settings("ce", "budget=1s")
     with pytest.raises(ValueError, match="budget is 1s, which is too short here"):
         train.train(settings, tmp_path / "run", device="cpu", since=learning.now - 1.0)
     with pytest.raises(ValueError, match="holds no run"):
         RunDir.open(tmp_path / "run")
-    train.train(runs.settings("ce", "budget=2s"), tmp_path / "run", device="cpu", since=learning.now)
+    train.train(small_trainings.settings("ce", "budget=2s"), tmp_path / "run", device="cpu", since=learning.now)
 
 
 def test_images_that_are_decoded_meanwhile_are_timed_with_the_loop(tmp_path, learning):
-    settings = runs.settings("ce", "budget=2s", "data.in_memory=false", "data.workers=2")
+    settings = small_trainings.settings("ce", "budget=2s", "data.in_memory=false", "data.workers=2")
     train.train(settings, tmp_path / "run", device="cpu", since=learning.now)
-    assert len([record for record in runs.log(tmp_path / "run") if "loss" in record]) == 16
+    assert len([record for record in small_trainings.log(tmp_path / "run") if "loss" in record]) == 16
 
 
 # A clock of its own in each process; that of the first is the one that counts.
 TWINS = """
 import os
-from longtail import budget, cli, evaluate, learner
+from longtail.cli import main
+from longtail.inference import evaluate
+from longtail.training import state, time_budget
 
 class Time:
     now = 0.0
     def monotonic(self):
         return self.now
 
-time = budget.time = cli.time = evaluate.time = Time()
-learn = learner.Learner.learn
+time = time_budget.time = main.time = evaluate.time = Time()
+learn = state.Learner.learn
 
 def step(self, *arguments, **keywords):
     time.now += 0.5 if int(os.environ.get("LOCAL_RANK", 0)) else 0.125
     return learn(self, *arguments, **keywords)
 
-learner.Learner.learn = step
-cli.main()
+state.Learner.learn = step
+main.main()
 """
 
 
 def test_two_processes_go_by_the_clock_of_the_first(tmp_path, learning):
-    settings = runs.settings("hybrid-psc", "budget=5s")
+    settings = small_trainings.settings("hybrid-psc", "budget=5s")
     train.train(settings, tmp_path / "one", device="cpu", since=learning.now)
     script = tmp_path / "twins.py"
     script.write_text(TWINS)
-    runs.finish(runs.train_in_command("hybrid-psc", tmp_path / "two", "budget=5s", script=script, devices=2))
-    one, two = ([r for r in runs.log(tmp_path / name) if "planned_steps" in r] for name in ("one", "two"))
+    small_trainings.finish(
+        small_trainings.train_in_command("hybrid-psc", tmp_path / "two", "budget=5s", script=script, devices=2)
+    )
+    one, two = ([r for r in small_trainings.log(tmp_path / name) if "planned_steps" in r] for name in ("one", "two"))
     assert one == two and len(one) > 5
-    steps = [r for r in runs.log(tmp_path / "two") if "loss" in r]
+    steps = [r for r in small_trainings.log(tmp_path / "two") if "loss" in r]
     assert [r["step"] for r in steps] == list(range(1, 41))
 
 
@@ -415,7 +419,9 @@ def test_anything_else_is_refused_in_one_line(given, message):
 
 
 def test_a_number_without_a_unit_is_refused_on_the_command_line(tmp_path):
-    out, err = runs.finish(runs.command("train", "digits-lt/ce", "--budget", "15", "--out", tmp_path / "run"), code=2)
+    out, err = small_trainings.finish(
+        small_trainings.command("train", "digits-lt/ce", "--budget", "15", "--out", tmp_path / "run"), code=2
+    )
     assert out == "" and err.count("\n") == 1
     assert "budget: it is '15'; allowed: a time with its units" in err
     assert not (tmp_path / "run").exists()
@@ -426,7 +432,9 @@ def test_a_real_training_ends_in_time(tmp_path):
     spent = list[float]()
     for attempt in range(2):
         out = tmp_path / str(attempt)
-        _, err = runs.finish(runs.command("train", "digits-lt/hybrid-psc", "--budget", "20s", "--out", out))
+        _, err = small_trainings.finish(
+            small_trainings.command("train", "digits-lt/hybrid-psc", "--budget", "20s", "--out", out)
+        )
         assert "fitted into 20s" in err and "epochs, in " in err
         spent.append(json.loads((out / "environment.json").read_text())["time"]["spent"])
         if abs(spent[-1] - 20) < 1:

@@ -3,8 +3,6 @@
 import io
 import json
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,6 @@ import torch
 from rich.console import Console
 from torch import nn
 
-import runs
 from longtail import methods, networks, recipe
 from longtail.data import class_counts
 from longtail.data.infobatch import Pruning
@@ -27,45 +24,15 @@ from longtail.runs.folder import RunDir
 from longtail.runtime import hardware
 from longtail.training import state as train_state
 from longtail.training import train
-
-# Saves after every step, and is killed by the operating system when the given step is done.
-CRASH = """
-import os, signal
-from longtail import cli, train
-
-train._SECONDS_BETWEEN_CHECKPOINTS = {seconds}
-whole = train._batches
-
-def cut(*arguments):
-    for step, batches in enumerate(whole(*arguments)):
-        if step == {step} and int(os.environ.get("LOCAL_RANK", 0)) == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        yield batches
-
-train._batches = cut
-cli.main()
-"""
+from support import interrupted_trainings, small_trainings
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     """An uninterrupted run."""
     path = tmp_path_factory.mktemp("runs") / "whole"
-    train.train(runs.settings("hybrid-psc"), path, device="cpu")
+    train.train(small_trainings.settings("hybrid-psc"), path, device="cpu")
     return path
-
-
-def crash(tmp_path: Path, *, step: int, seconds: float) -> Path:
-    script = tmp_path / "crash.py"
-    script.write_text(CRASH.format(step=step, seconds=seconds))
-    return script
-
-
-def wait_for_log(process: subprocess.Popen[str], path: Path) -> None:
-    """Wait until a run has done its first steps."""
-    while not (path / "metrics.jsonl").exists() or not (path / "metrics.jsonl").read_text():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
 
 
 # What a run leaves behind.
@@ -89,26 +56,26 @@ def test_a_run_folder_holds_all_that_was_promised(finished):
         "MODEL_CARD.md",
     }
     torch.load(finished / "last.ckpt", weights_only=True)
-    split, model = runs.json_of(finished / "split.json"), runs.json_of(finished / "model.json")
+    split, model = small_trainings.json_of(finished / "split.json"), small_trainings.json_of(finished / "model.json")
     assert split["counts"] == model["train_counts"] == class_counts.exponential(124, 10, 100).tolist()
     assert sum(split["counts"]) == len(split["train"]) == len(set(split["train"]))
     assert model["class_names"] == [str(digit) for digit in range(10)]
-    environment = runs.json_of(finished / "environment.json")
+    environment = small_trainings.json_of(finished / "environment.json")
     assert (environment["device"], environment["precision"], environment["resumed"]) == ("cpu", "fp32", [])
     assert environment["vectors"].startswith(torch.backends.cpu.get_cpu_capability())
 
 
 def test_the_log_tells_rate_alpha_and_terms(finished):
-    steps = [record for record in runs.log(finished) if "loss" in record]
-    assert [record["step"] for record in steps] == list(range(1, runs.STEPS + 1))
-    recipe = runs.settings("hybrid-psc")
+    steps = [record for record in small_trainings.log(finished) if "loss" in record]
+    assert [record["step"] for record in steps] == list(range(1, small_trainings.STEPS + 1))
+    recipe = small_trainings.settings("hybrid-psc")
     for record in steps:
         clock = Clock.at(step=record["step"] - 1, epochs=10, steps_per_epoch=4)
         alpha = 1 - (clock.epoch / 10) ** 2
         assert record["alpha"] == pytest.approx(alpha)
         assert record["lr"] == pytest.approx(build.learning_rate(recipe, clock))
         assert record["loss"] == pytest.approx(alpha * record["contrast"] + (1 - alpha) * record["cross_entropy"])
-    measured = [record["epoch"] for record in runs.log(finished) if "top1" in record]
+    measured = [record["epoch"] for record in small_trainings.log(finished) if "top1" in record]
     assert measured == [4, 9]
 
 
@@ -116,7 +83,7 @@ def test_predictions_and_summary_are_of_the_averaged_weights(finished):
     table = pyarrow.parquet.read_table(finished / "predictions.parquet").to_pydict()
     logits = np.array(table["logits"])
     assert table["predicted"] == logits.argmax(1).tolist()
-    summary = runs.json_of(finished / "summary.json")
+    summary = small_trainings.json_of(finished / "summary.json")
     assert summary["top1"] == pytest.approx(np.mean(np.array(table["label"]) == logits.argmax(1)))
     state = torch.load(finished / "last.ckpt", weights_only=True)
     weights = RunDir.open(finished).read_weights()
@@ -139,16 +106,16 @@ def test_evaluating_again_gives_the_same_and_another_split_its_own_file(finished
 
 
 def test_the_same_seed_gives_the_same_run_and_another_one_another(finished, tmp_path):
-    train.train(runs.settings("hybrid-psc"), tmp_path / "again", device="cpu")
-    runs.assert_same(finished, tmp_path / "again")
-    train.train(runs.settings("hybrid-psc", "seed=1"), tmp_path / "other", device="cpu")
-    assert runs.log(tmp_path / "other")[0]["loss"] != runs.log(finished)[0]["loss"]
+    train.train(small_trainings.settings("hybrid-psc"), tmp_path / "again", device="cpu")
+    small_trainings.assert_same(finished, tmp_path / "again")
+    train.train(small_trainings.settings("hybrid-psc", "seed=1"), tmp_path / "other", device="cpu")
+    assert small_trainings.log(tmp_path / "other")[0]["loss"] != small_trainings.log(finished)[0]["loss"]
 
 
 def test_validation_is_held_out_and_measured(tmp_path):
-    recipe = runs.settings("ce", "split=validation", "data.validation=7", "epochs=1")
+    recipe = small_trainings.settings("ce", "split=validation", "data.validation=7", "epochs=1")
     summary = train.train(recipe, tmp_path / "run", device="cpu")
-    split = runs.json_of(tmp_path / "run" / "split.json")
+    split = small_trainings.json_of(tmp_path / "run" / "split.json")
     assert summary.images == 70 == len(split["validation"])
     assert not set(split["train"]) & set(split["validation"])
     assert split["counts"][0] == 128 - 7, "the most frequent class gives up what validation needs"
@@ -167,28 +134,32 @@ def test_validation_is_held_out_and_measured(tmp_path):
 )
 def test_kill_and_resume_equals_no_interruption(finished, tmp_path, overrides, step, seconds):
     path = tmp_path / "run"
-    killed = runs.train_in_command("hybrid-psc", path, *overrides, script=crash(tmp_path, step=step, seconds=seconds))
-    runs.finish(killed, code=-signal.SIGKILL)
-    done = [record["step"] for record in runs.log(path)]
+    killed = small_trainings.train_in_command(
+        "hybrid-psc", path, *overrides, script=interrupted_trainings.crash(tmp_path, step=step, seconds=seconds)
+    )
+    small_trainings.finish(killed, code=-signal.SIGKILL)
+    done = [record["step"] for record in small_trainings.log(path)]
     assert done == list(range(1, step + 1))
     assert (path / "last.ckpt").exists() == (seconds == 0)
     with (path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 18, "loss": 1.')  # a line cut off in the middle
     train.resume(path, device="cpu")
     # Workers change nothing but the speed: these runs equal the one without.
-    runs.assert_same(finished, path)
-    assert len(runs.json_of(path / "environment.json")["resumed"]) == 1
+    small_trainings.assert_same(finished, path)
+    assert len(small_trainings.json_of(path / "environment.json")["resumed"]) == 1
 
 
 def test_muon_stages_and_pruning_resume_exactly_too(tmp_path):
     stages = ("augment.stages=[[0.5, 8]]", "augment.stage_scale=1.5")
     overrides = ("optimizer.kind=muon", "optimizer.lr=0.05", "pruning.share=0.5", *stages)
     whole, parted = tmp_path / "whole", tmp_path / "parted"
-    train.train(runs.settings("ce", *overrides), whole, device="cpu")
-    killed = runs.train_in_command("ce", parted, *overrides, script=crash(tmp_path, step=17, seconds=0.0))
-    runs.finish(killed, code=-signal.SIGKILL)
+    train.train(small_trainings.settings("ce", *overrides), whole, device="cpu")
+    killed = small_trainings.train_in_command(
+        "ce", parted, *overrides, script=interrupted_trainings.crash(tmp_path, step=17, seconds=0.0)
+    )
+    small_trainings.finish(killed, code=-signal.SIGKILL)
     train.resume(parted, device="cpu")
-    runs.assert_same(whole, parted)
+    small_trainings.assert_same(whole, parted)
 
 
 @pytest.mark.parametrize("scale", [(), ("augment.stage_scale=1.5",)])
@@ -201,7 +172,7 @@ def test_images_are_small_in_the_first_stages_and_as_they_are_in_the_last(tmp_pa
 
     monkeypatch.setattr(methods.CrossEntropy, "forward", watched)
     stages = "augment.stages=[[0.25, 8], [0.5, 12]]"
-    train.train(runs.settings("ce", stages, *scale, "epochs=2"), tmp_path / "run", device="cpu")
+    train.train(small_trainings.settings("ce", stages, *scale, "epochs=2"), tmp_path / "run", device="cpu")
     assert seen == [(step, (size, size)) for step, size in enumerate([8, 8, 12, 12, 16, 16, 16, 16])]
 
 
@@ -209,8 +180,8 @@ def test_small_images_are_cut_out_of_larger_ones_if_the_recipe_says_so(tmp_path)
     losses = []
     for scale in ("1.0", "1.5"):
         stages = ("augment.stages=[[0.5, 8]]", f"augment.stage_scale={scale}")
-        train.train(runs.settings("ce", *stages, "epochs=1", "log_every=1"), tmp_path / scale, device="cpu")
-        losses.append(next(record["loss"] for record in runs.log(tmp_path / scale) if "loss" in record))
+        train.train(small_trainings.settings("ce", *stages, "epochs=1", "log_every=1"), tmp_path / scale, device="cpu")
+        losses.append(next(record["loss"] for record in small_trainings.log(tmp_path / scale) if "loss" in record))
     assert losses[0] != losses[1]  # of the same weights and images
 
 
@@ -222,8 +193,10 @@ def test_with_pruning_what_was_hard_is_shown_more_often_until_the_end_is_near(tm
         learned(pruning, rows, losses)
 
     monkeypatch.setattr(Pruning, "learned", watched)
-    train.train(runs.settings("ce", "pruning.share=0.5", "pruning.until=0.75"), tmp_path / "run", device="cpu")
-    epochs = runs.settings("ce").epochs
+    train.train(
+        small_trainings.settings("ce", "pruning.share=0.5", "pruning.until=0.75"), tmp_path / "run", device="cpu"
+    )
+    epochs = small_trainings.settings("ce").epochs
     assert {epoch for epoch, _, easy in seen if easy.any()} == set(range(1, -(-epochs * 3 // 4)))
     easy = [easy[rows].mean() / easy.mean() for _, rows, easy in seen if easy.any()]
     assert 0.5 < np.mean(easy) < 0.95
@@ -236,43 +209,35 @@ def test_a_network_that_cannot_take_small_images_is_named(tmp_path):
 
 
 # Each step takes a while, so that there is time to interrupt.
-SLOW = """
-import time
-from longtail import cli, train
-
-whole = train._batches
-train._batches = lambda *arguments: (time.sleep(0.3) or batches for batches in whole(*arguments))
-cli.main()
-"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_exits_130(finished, tmp_path, number):
     path, script = tmp_path / "run", tmp_path / "slow.py"
-    script.write_text(SLOW)
-    process = runs.train_in_command("hybrid-psc", path, script=script)
-    wait_for_log(process, path)
+    script.write_text(interrupted_trainings.SLOW)
+    process = small_trainings.train_in_command("hybrid-psc", path, script=script)
+    interrupted_trainings.wait_for_log(process, path)
     process.send_signal(number)
-    out, err = runs.finish(process, code=130)
+    out, err = small_trainings.finish(process, code=130)
     assert out == ""
     assert f"interrupted; continue with: longtail resume {path}" in err
     assert "Traceback" not in err
-    runs.finish(runs.command("resume", path))
-    runs.assert_same(finished, path)
+    small_trainings.finish(small_trainings.command("resume", path))
+    small_trainings.assert_same(finished, path)
 
 
 def test_a_run_that_ended_but_was_not_written_up_is_finished_by_resume(finished, tmp_path):
     path = tmp_path / "run"
-    train.train(runs.settings("hybrid-psc"), path, device="cpu")
+    train.train(small_trainings.settings("hybrid-psc"), path, device="cpu")
     for name in ("summary.json", "model.safetensors", "predictions.parquet"):
         (path / name).unlink()
     train.resume(path)
-    runs.assert_same(finished, path)
+    small_trainings.assert_same(finished, path)
 
 
 def test_resume_refuses_other_data_and_damaged_files(tmp_path):
     path = tmp_path / "run"
-    train.train(runs.settings("ce", "epochs=1"), path, device="cpu")
+    train.train(small_trainings.settings("ce", "epochs=1"), path, device="cpu")
     split = (path / "split.json").read_text()
     (path / "split.json").write_text(split.replace('"fingerprint": "', '"fingerprint": "x'))
     with pytest.raises(ValueError, match="the data is not what it was"):
@@ -285,7 +250,7 @@ def test_resume_refuses_other_data_and_damaged_files(tmp_path):
 
 def test_an_edited_recipe_is_noticed(tmp_path):
     path = tmp_path / "run"
-    train.train(runs.settings("ce", "epochs=1"), path, device="cpu")
+    train.train(small_trainings.settings("ce", "epochs=1"), path, device="cpu")
     text = (path / "recipe.yaml").read_text()
     (path / "recipe.yaml").write_text(text.replace("width: 4", "width: 8"))
     with pytest.raises(ValueError, match=r"recipe\.yaml was changed since"):
@@ -304,7 +269,7 @@ def test_a_network_that_cannot_take_the_images_is_named(tmp_path):
 @pytest.mark.parametrize("in_memory", ["true", "false"])
 def test_a_random_resized_crop_is_done_once_wherever_images_are_decoded(tmp_path, in_memory):
     overrides = ("augment.crop_padding=0", "augment.resized_crop=[0.2, 0.5]", "data.image_size=16", "epochs=1")
-    settings = runs.settings("ce", *overrides, f"data.in_memory={in_memory}")
+    settings = small_trainings.settings("ce", *overrides, f"data.in_memory={in_memory}")
     assert (build.augmentation(settings).resized_crop is not None) == (in_memory == "true")
     train.train(settings, tmp_path / "run", device="cpu")
 
@@ -312,13 +277,13 @@ def test_a_random_resized_crop_is_done_once_wherever_images_are_decoded(tmp_path
 def test_a_run_is_never_overwritten(finished):
     before = {file.name: file.read_bytes() for file in finished.iterdir()}
     with pytest.raises(ValueError, match="already holds a run"):
-        train.train(runs.settings("ce"), finished, device="cpu")
+        train.train(small_trainings.settings("ce"), finished, device="cpu")
     assert before == {file.name: file.read_bytes() for file in finished.iterdir()}
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_cause_and_keeps_the_last_state(tmp_path, monkeypatch):
     monkeypatch.setattr(train, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    recipe = runs.settings("ce", "optimizer.lr=1e30", "clip=null", "schedule.kind=constant")
+    recipe = small_trainings.settings("ce", "optimizer.lr=1e30", "clip=null", "schedule.kind=constant")
     with pytest.raises(ValueError, match=r"the loss is not finite at step \d+ .*optimizer\.lr") as error:
         train.train(recipe, tmp_path / "run", device="cpu")
     step = int(str(error.value).split("step ")[1].split()[0])
@@ -329,13 +294,18 @@ def test_a_loss_that_is_not_finite_stops_with_its_cause_and_keeps_the_last_state
 def test_a_mistake_leaves_no_folder_behind(tmp_path):
     for mistake in ("batch_size=1000", "data.n_max=1000"):
         with pytest.raises(ValueError, match=r"1000"):
-            train.train(runs.settings("ce", mistake), tmp_path / "run", device="cpu")
+            train.train(small_trainings.settings("ce", mistake), tmp_path / "run", device="cpu")
     assert not (tmp_path / "run").exists()
 
 
 def test_what_is_about_to_happen_is_said(tmp_path):
     text = io.StringIO()
-    train.train(runs.settings("ce", "epochs=1"), tmp_path / "run", device="cpu", console=Console(file=text, width=200))
+    train.train(
+        small_trainings.settings("ce", "epochs=1"),
+        tmp_path / "run",
+        device="cpu",
+        console=Console(file=text, width=200),
+    )
     assert (
         "digits-lt/ce: 304 images of 10 classes, 124 to 1 a class; resnet9, 0.03 M parameters; 1 epoch of 4 steps"
         in text.getvalue()
@@ -361,9 +331,9 @@ class _WithoutStatistics(networks.Backbone):
 def test_accumulated_micro_batches_give_the_same_step(tmp_path, monkeypatch):
     monkeypatch.setattr(networks, "ResNet9", _WithoutStatistics)
     for parts in (1, 4):
-        recipe = runs.settings("ce", f"accumulate={parts}", "precision=fp64", "epochs=2")
+        recipe = small_trainings.settings("ce", f"accumulate={parts}", "precision=fp64", "epochs=2")
         train.train(recipe, tmp_path / str(parts), device="cpu")
-    one, four = ([r["loss"] for r in runs.log(tmp_path / part) if "loss" in r] for part in ("1", "4"))
+    one, four = ([r["loss"] for r in small_trainings.log(tmp_path / part) if "loss" in r] for part in ("1", "4"))
     assert one == pytest.approx(four, abs=1e-6)
     assert one[0] != one[-1]
 
@@ -381,10 +351,10 @@ def test_clipping_bounds_the_step(tmp_path, monkeypatch):
 
     monkeypatch.setattr(train_state.Learner, "learn", spy)
     plain = ("epochs=1", "optimizer.momentum=0", "optimizer.weight_decay=0", "ema=null")
-    train.train(runs.settings("ce", *plain, "clip=0.01"), tmp_path / "clipped", device="cpu")
+    train.train(small_trainings.settings("ce", *plain, "clip=0.01"), tmp_path / "clipped", device="cpu")
     assert weights == pytest.approx([0.01] * 4, rel=1e-3)
     weights.clear()
-    train.train(runs.settings("ce", *plain, "clip=null"), tmp_path / "free", device="cpu")
+    train.train(small_trainings.settings("ce", *plain, "clip=null"), tmp_path / "free", device="cpu")
     assert min(weights) > 0.1
 
 
@@ -398,7 +368,7 @@ def test_the_average_is_the_formula(tmp_path, monkeypatch):
         return terms
 
     monkeypatch.setattr(train_state.Learner, "learn", spy)
-    train.train(runs.settings("ce", "epochs=1"), tmp_path / "run", device="cpu")
+    train.train(small_trainings.settings("ce", "epochs=1"), tmp_path / "run", device="cpu")
     expected = seen[0]
     for weight in seen[1:]:
         expected = 0.9 * expected + 0.1 * weight
@@ -417,10 +387,10 @@ def test_mixed_precision_runs_and_its_losses_are_float32(tmp_path, monkeypatch):
         return whole(embeddings, labels, temperature=temperature)
 
     monkeypatch.setattr("longtail.methods.hybrid.supervised_contrastive", spy)
-    train.train(runs.settings("hybrid-sc", "precision=bf16", "epochs=1"), tmp_path / "run", device="cpu")
+    train.train(small_trainings.settings("hybrid-sc", "precision=bf16", "epochs=1"), tmp_path / "run", device="cpu")
     assert kinds == {torch.float32}
     assert matmul == {torch.float32}, "autocast would have made a matrix product of float32 a half-precision one"
-    assert all(np.isfinite(record["loss"]) for record in runs.log(tmp_path / "run") if "loss" in record)
+    assert all(np.isfinite(record["loss"]) for record in small_trainings.log(tmp_path / "run") if "loss" in record)
     measured = (tmp_path / "run" / "summary.json").read_bytes()
     evaluate.evaluate(RunDir.open(tmp_path / "run"), device=torch.device("cpu"))
     assert (tmp_path / "run" / "summary.json").read_bytes() == measured
@@ -430,14 +400,14 @@ def test_a_run_keeps_the_precision_that_auto_was(tmp_path, monkeypatch):
     """Also where it is resumed on a machine that would have taken another."""
     path, runtime, asked = tmp_path / "run", hardware.runtime, []
     monkeypatch.setattr(hardware, "_has_bf16", lambda _: True)
-    train.train(runs.settings("ce", "precision=auto", "epochs=1"), path, device="cpu")
+    train.train(small_trainings.settings("ce", "precision=auto", "epochs=1"), path, device="cpu")
     (path / "summary.json").unlink()
     monkeypatch.setattr(hardware, "_has_bf16", lambda _: False)
     monkeypatch.setattr(hardware, "runtime", lambda **how: asked.append(how["precision"]) or runtime(**how))
     train.resume(path)
     assert asked == ["bf16"]
     assert "bf16" in (path / "MODEL_CARD.md").read_text()
-    environment = runs.json_of(path / "environment.json")
+    environment = small_trainings.json_of(path / "environment.json")
     del environment["precision"]  # a run of an older version
     (path / "environment.json").write_text(json.dumps(environment))
     train.resume(path)
@@ -445,7 +415,7 @@ def test_a_run_keeps_the_precision_that_auto_was(tmp_path, monkeypatch):
 
 
 def test_a_part_of_a_step_costs_the_same_for_images_of_all_sizes():
-    recipe = runs.settings("ce", "augment.stages=[[0.5, 8]]")  # of 16 pixels
+    recipe = small_trainings.settings("ce", "augment.stages=[[0.5, 8]]")  # of 16 pixels
     cost = train._cost(recipe, datamodule.load(recipe))
     costs = [cost(Clock.at(step=step, epochs=10, steps_per_epoch=4)) for step in (0, 39)]
     assert costs == pytest.approx([0.15 + 0.85 / 4, 1.0])
@@ -453,20 +423,20 @@ def test_a_part_of_a_step_costs_the_same_for_images_of_all_sizes():
 
 def test_images_of_several_processes_come_back_in_order(monkeypatch):
     """Shares of an odd number of images, as three processes would see them."""
-    recipe = runs.settings("ce", "split=validation", "data.validation=1")
+    recipe = small_trainings.settings("ce", "split=validation", "data.validation=1")
     task, world = datamodule.load(recipe), 3
     parts = []
     for rank in range(world):
         batches = evaluate.images(task, recipe, torch.device("cpu"), rank=rank, world=world)()
         parts.append(torch.cat([batch.float().mean((1, 2, 3)) for batch in batches]).unsqueeze(1))
     assert len({len(part) for part in parts}) == 1
-    monkeypatch.setattr(evaluate.processes, "gather", lambda _: torch.cat(parts))
+    monkeypatch.setattr(evaluate.distributed, "gather", lambda _: torch.cat(parts))
     expected = [np.asarray(task.train.image(int(i))).mean() for i in task.shown]
     assert evaluate.joined(parts[0], images=10, world=world)[:, 0] == pytest.approx(expected, rel=1e-5)
 
 
 def test_tensorboard_gets_the_numbers(tmp_path):
-    train.train(runs.settings("ce", "epochs=1", "tensorboard=true"), tmp_path / "run", device="cpu")
+    train.train(small_trainings.settings("ce", "epochs=1", "tensorboard=true"), tmp_path / "run", device="cpu")
     files = list((tmp_path / "run" / "tensorboard").iterdir())
     assert len(files) == 1
     assert b"cross_entropy" in files[0].read_bytes()

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import untidy
-from longtail.data import audit, sources
-from longtail.data.audit import duplicates
+from longtail.data import sources
+from longtail.data.audit import audit, duplicates
 from longtail.data.splits import Split
+from support import messy_data
 
 
 @pytest.fixture(scope="module")
@@ -18,10 +18,10 @@ def made(tmp_path_factory):
     """By kind, what was written and what an audit of it finds."""
     root = tmp_path_factory.mktemp("untidy")
     written = {
-        "folder": untidy.write_folder(root / "folder"),
-        "split": untidy.write_split_folder(root / "split"),
-        "manifest": untidy.write_manifest(root / "manifest"),
-        "torn": untidy.write_manifest(root / "torn", split=True),
+        "folder": messy_data.write_folder(root / "folder"),
+        "split": messy_data.write_split_folder(root / "split"),
+        "manifest": messy_data.write_manifest(root / "manifest"),
+        "torn": messy_data.write_manifest(root / "torn", split=True),
     }
     return {kind: (each, audit.audit(sources.read(each.root))) for kind, each in written.items()}
 
@@ -98,7 +98,7 @@ def test_a_split_that_is_yet_to_be_drawn_may_leak_too(tmp_path):
     for label, name in enumerate(("wren", "crow")):
         (tmp_path / name).mkdir()
         for n in range(10):
-            Image.fromarray(untidy.scene(label, seed=n % 2)).save(tmp_path / name / f"{n}.png")
+            Image.fromarray(messy_data.scene(label, seed=n % 2)).save(tmp_path / name / f"{n}.png")
     found = audit.audit(sources.read(tmp_path))
     (leak,) = (finding for finding in found.findings if finding.kind == "leak")
     assert leak.level == "warning"
@@ -159,7 +159,7 @@ def test_a_class_that_cannot_be_read_at_all_is_a_problem(tmp_path):
     for name in ("wren", "crow"):
         (tmp_path / name).mkdir()
         for n in range(3):
-            Image.fromarray(untidy.scene(0, seed=n + 10 * len(name))).save(tmp_path / name / f"{name}{n}.png")
+            Image.fromarray(messy_data.scene(0, seed=n + 10 * len(name))).save(tmp_path / name / f"{name}{n}.png")
     (tmp_path / "dodo").mkdir()
     (tmp_path / "dodo" / "0.png").touch()
     found = audit.audit(sources.read(tmp_path))
@@ -182,7 +182,7 @@ def test_a_split_without_training_images_is_told(tmp_path, only):
         for part in {"test", only}:
             (tmp_path / part / name).mkdir(parents=True)
             if name == "wren" or part == "test":
-                Image.fromarray(untidy.scene(label, seed=len(part))).save(tmp_path / part / name / "0.png")
+                Image.fromarray(messy_data.scene(label, seed=len(part))).save(tmp_path / part / name / "0.png")
     found = audit.audit(sources.read(tmp_path))
     assert {item["class"] for item in items(found, "untrained")} == {"crow", *(["wren"] if only == "test" else [])}
 
@@ -223,7 +223,7 @@ def test_names_of_all_kinds_are_printed_on_one_line(made):
 
 
 def test_a_file_that_vanishes_is_only_unreadable(tmp_path):
-    written = untidy.write_split_folder(tmp_path / "data")
+    written = messy_data.write_split_folder(tmp_path / "data")
     listing = sources.read(written.root)
     (written.root / "train/heron/train0.png").unlink()
     found = audit.audit(listing)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from longtail.data.audit import duplicates
-from untidy import scene
+from support.messy_data import scene
 
 
 def thumbnails(*pictures):

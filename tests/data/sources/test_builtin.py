@@ -15,10 +15,10 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-import standins
 from longtail.data import sources
-from messages import one_line
-from standins import CIFAR10_CLASSES, CIFAR100_CLASSES, Written, encode, picture, write_parquet
+from support import fake_datasets
+from support.fake_datasets import CIFAR10_CLASSES, CIFAR100_CLASSES, Written, encode, picture, write_parquet
+from support.messages import one_line
 
 PNG = encode(picture(0, seed=0))
 
@@ -75,7 +75,7 @@ def test_digits_are_scikit_learns_twice_as_large() -> None:
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
 @pytest.mark.parametrize("parts", [1, 3])
 def test_cifar_from_parquet(tmp_path: Path, name: Literal["cifar10", "cifar100"], parts: int) -> None:
-    written = standins.write_cifar_parquet(tmp_path, name, per_class_train=3, per_class_test=1, parts=parts)
+    written = fake_datasets.write_cifar_parquet(tmp_path, name, per_class_train=3, per_class_test=1, parts=parts)
     for split in ("train", "test"):
         source = sources.load(name, split, data_root=tmp_path)
         check(source, written[split])
@@ -85,23 +85,23 @@ def test_cifar_from_parquet(tmp_path: Path, name: Literal["cifar10", "cifar100"]
 
 @pytest.mark.parametrize("folder", [".", "cifar10", "plain_text", "cifar10/plain_text"])
 def test_cifar_is_found_in_the_root_a_folder_and_the_hubs_nested_folder(tmp_path: Path, folder: str) -> None:
-    written = standins.write_cifar_parquet(tmp_path / "made", "cifar10", per_class_train=1, per_class_test=1)
+    written = fake_datasets.write_cifar_parquet(tmp_path / "made", "cifar10", per_class_train=1, per_class_test=1)
     shutil.copytree(tmp_path / "made" / "cifar10", tmp_path / "root" / folder, dirs_exist_ok=True)
     check(sources.load("cifar10", "test", data_root=tmp_path / "root"), written["test"])
 
 
 def test_both_cifars_side_by_side_under_other_names(tmp_path: Path) -> None:
-    written: dict[standins.Cifar, dict[str, Written]] = {}
-    folders: dict[standins.Cifar, str] = {"cifar10": "a", "cifar100": "b"}
+    written: dict[fake_datasets.Cifar, dict[str, Written]] = {}
+    folders: dict[fake_datasets.Cifar, str] = {"cifar10": "a", "cifar100": "b"}
     for name, folder in folders.items():
-        written[name] = standins.write_cifar_parquet(tmp_path, name, per_class_train=1, per_class_test=1)
+        written[name] = fake_datasets.write_cifar_parquet(tmp_path, name, per_class_train=1, per_class_test=1)
         (tmp_path / name).rename(tmp_path / folder)
     for name in folders:
         check(sources.load(name, "train", data_root=tmp_path), written[name]["train"])
 
 
 def test_one_cifar_is_not_taken_for_the_other_nor_another_set_for_cifar(tmp_path: Path) -> None:
-    written = standins.write_cifar_parquet(tmp_path, "cifar10", per_class_train=1, per_class_test=1)
+    written = fake_datasets.write_cifar_parquet(tmp_path, "cifar10", per_class_train=1, per_class_test=1)
     with pytest.raises(FileNotFoundError) as error:
         sources.load("cifar100", "train", data_root=tmp_path)
     one_line(error, "cifar100 not found", tmp_path / "cifar10" / "train-00000-of-00001.parquet")
@@ -138,12 +138,12 @@ def test_images_of_other_modes_become_rgb(tmp_path: Path) -> None:
 
 
 def test_a_missing_part_or_too_many_are_errors(tmp_path: Path) -> None:
-    standins.write_cifar_parquet(tmp_path, "cifar10", per_class_train=1, per_class_test=1, parts=2)
+    fake_datasets.write_cifar_parquet(tmp_path, "cifar10", per_class_train=1, per_class_test=1, parts=2)
     (tmp_path / "cifar10" / "train-00001-of-00002.parquet").unlink()
     with pytest.raises(ValueError, match="as many parts as they say") as error:
         sources.load("cifar10", "train", data_root=tmp_path)
     one_line(error, tmp_path / "cifar10", "train-00000-of-00002.parquet")
-    standins.write_cifar_parquet(tmp_path, "cifar10", per_class_train=1, per_class_test=1)
+    fake_datasets.write_cifar_parquet(tmp_path, "cifar10", per_class_train=1, per_class_test=1)
     with pytest.raises(ValueError, match="as many parts as they say"):
         sources.load("cifar10", "test", data_root=tmp_path)  # of 1 and of 2: which of them?
 
@@ -158,7 +158,7 @@ def test_parts_must_have_the_same_classes(tmp_path: Path) -> None:
 
 
 def test_train_without_test(tmp_path: Path) -> None:
-    standins.write_cifar_parquet(tmp_path, "cifar10", per_class_train=1, per_class_test=1)
+    fake_datasets.write_cifar_parquet(tmp_path, "cifar10", per_class_train=1, per_class_test=1)
     (tmp_path / "cifar10" / "test-00000-of-00001.parquet").unlink()
     sources.load("cifar10", "train", data_root=tmp_path)
     with pytest.raises(FileNotFoundError) as error:
@@ -177,7 +177,7 @@ def _cut(file: Path, length: float) -> None:
 @pytest.mark.parametrize("length", [0, 0.001, 0.3, 0.7, 0.99])
 @pytest.mark.parametrize("part", [0, 1])
 def test_truncated_parquet(tmp_path: Path, length: float, part: int) -> None:
-    standins.write_cifar_parquet(tmp_path, "cifar10", per_class_train=4, per_class_test=1, parts=2)
+    fake_datasets.write_cifar_parquet(tmp_path, "cifar10", per_class_train=4, per_class_test=1, parts=2)
     file = tmp_path / "cifar10" / f"train-0000{part}-of-00002.parquet"
     _cut(file, length)
     with pytest.raises(ValueError, match="not a complete parquet file") as error:
@@ -186,7 +186,7 @@ def test_truncated_parquet(tmp_path: Path, length: float, part: int) -> None:
 
 
 def test_parquet_with_damaged_pages(tmp_path: Path) -> None:
-    standins.write_cifar_parquet(tmp_path, "cifar10", per_class_train=4, per_class_test=1)
+    fake_datasets.write_cifar_parquet(tmp_path, "cifar10", per_class_train=4, per_class_test=1)
     file = tmp_path / "cifar10" / "train-00000-of-00001.parquet"
     content = bytearray(file.read_bytes())
     content[4:1000] = b"\xff" * 996
@@ -277,7 +277,7 @@ def test_undecodable_image(tmp_path: Path, image: bytes | None) -> None:
 def _archive(
     monkeypatch: pytest.MonkeyPatch, root: Path, name: Literal["cifar10", "cifar100"], **options: Any
 ) -> dict[str, Written]:
-    written, attributes = standins.write_cifar_archive(root, name, per_class_train=5, per_class_test=1, **options)
+    written, attributes = fake_datasets.write_cifar_archive(root, name, per_class_train=5, per_class_test=1, **options)
     for key, value in attributes.items():
         monkeypatch.setattr(f"torchvision.datasets.{name.upper()}.{key}", value)
     return written
@@ -298,7 +298,7 @@ def test_cifar_from_the_archive(
 
 def test_parquet_goes_before_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _archive(monkeypatch, tmp_path, "cifar10", seed=1)
-    written = standins.write_cifar_parquet(tmp_path, "cifar10", per_class_train=5, per_class_test=1)
+    written = fake_datasets.write_cifar_parquet(tmp_path, "cifar10", per_class_train=5, per_class_test=1)
     check(sources.load("cifar10", "train", data_root=tmp_path), written["train"])
 
 
@@ -378,7 +378,9 @@ def test_the_named_root_goes_before_the_variable_and_that_before_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = {
-        place: standins.write_cifar_parquet(tmp_path / place, "cifar10", per_class_train=1, per_class_test=1, seed=seed)
+        place: fake_datasets.write_cifar_parquet(
+            tmp_path / place, "cifar10", per_class_train=1, per_class_test=1, seed=seed
+        )
         for seed, place in enumerate(["cache/longtail", "variable", "named"])
     }
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -396,7 +398,7 @@ def test_cache_folder_and_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert sources.cache_folder() == tmp_path / ".cache" / "longtail"
     monkeypatch.setenv("LONGTAIL_DATA", "~/pictures")
-    written = standins.write_cifar_parquet(tmp_path / "pictures", "cifar10", per_class_train=1, per_class_test=1)
+    written = fake_datasets.write_cifar_parquet(tmp_path / "pictures", "cifar10", per_class_train=1, per_class_test=1)
     check(sources.load("cifar10", "test"), written["test"])
 
 
@@ -427,7 +429,7 @@ def test_an_unknown_name() -> None:
 
 
 def test_inaturalist(tmp_path: Path) -> None:
-    written = standins.write_inaturalist(tmp_path, classes=5, per_class=[6, 3, 2, 1, 1], per_class_test=2)
+    written = fake_datasets.write_inaturalist(tmp_path, classes=5, per_class=[6, 3, 2, 1, 1], per_class_test=2)
     for split in ("train", "test"):
         for root in (tmp_path, tmp_path / "inaturalist2018"):
             source = sources.load("inaturalist2018", split, data_root=root)
@@ -440,7 +442,7 @@ def test_inaturalist(tmp_path: Path) -> None:
 
 @pytest.fixture
 def listing(tmp_path: Path) -> Path:
-    standins.write_inaturalist(tmp_path, classes=2, per_class=2)
+    fake_datasets.write_inaturalist(tmp_path, classes=2, per_class=2)
     return tmp_path / "inaturalist2018" / "train2018.json"
 
 
@@ -509,8 +511,8 @@ def test_names_outside_of_ascii(tmp_path: Path, listing: Path) -> None:
 
 
 def _every(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, sources.Source]:
-    standins.write_cifar_parquet(tmp_path, "cifar10", per_class_train=2, per_class_test=1, parts=2)
-    standins.write_inaturalist(tmp_path, classes=3, per_class=2)
+    fake_datasets.write_cifar_parquet(tmp_path, "cifar10", per_class_train=2, per_class_test=1, parts=2)
+    fake_datasets.write_inaturalist(tmp_path, classes=3, per_class=2)
     _archive(monkeypatch, tmp_path, "cifar100")
     return {name: sources.load(name, "train", data_root=tmp_path) for name in sources.NAMES}
 

@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-import standins
 from longtail.data import sources
 from longtail.data.sources.images import Names, file_names
-from messages import one_line
-from standins import encode, picture
+from support import fake_datasets
+from support.fake_datasets import encode, picture
+from support.messages import one_line
 
 PNG = encode(picture(0, seed=0, height=8, width=8))
 
@@ -121,7 +121,7 @@ def test_options_of_tables_are_refused_elsewhere(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not as a table") as error:
         sources.read(tmp_path, group_column="art")
     one_line(error, tmp_path, "data.group_by is art")
-    standins.write_cifar_parquet(tmp_path / "hub", "cifar10", per_class_train=1, per_class_test=1)
+    fake_datasets.write_cifar_parquet(tmp_path / "hub", "cifar10", per_class_train=1, per_class_test=1)
     for path in (tmp_path, tmp_path / "hub" / "cifar10"):
         with pytest.raises(ValueError, match=r"data\.root") as error:
             sources.read(path, root=tmp_path)
@@ -205,7 +205,7 @@ def test_images_of_a_file_one_for_each_row(tmp_path: Path, name: str, content: s
 
 
 def test_images_of_a_folder_of_parquet(tmp_path: Path) -> None:
-    written = standins.write_cifar_parquet(tmp_path, "cifar10", per_class_train=1, per_class_test=1)
+    written = fake_datasets.write_cifar_parquet(tmp_path, "cifar10", per_class_train=1, per_class_test=1)
     images = sources.unlabelled(tmp_path / "cifar10")
     assert len(images.ids) == 20 and images.ids[10] == "test/0"
     encoded = images.encoded(10)
@@ -230,7 +230,7 @@ def _summary(source: sources.Source) -> tuple[list[str], list[tuple[int, ...]]]:
 
 def test_a_source_goes_to_other_processes(tmp_path: Path) -> None:
     folder(tmp_path / "folder")
-    standins.write_cifar_parquet(tmp_path, "cifar10", per_class_train=1, per_class_test=1)
+    fake_datasets.write_cifar_parquet(tmp_path, "cifar10", per_class_train=1, per_class_test=1)
     for path in (tmp_path / "folder", tmp_path / "cifar10"):
         source = sources.read(path).source
         with multiprocessing.get_context("spawn").Pool(1) as pool:

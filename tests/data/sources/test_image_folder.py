@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from longtail.data import sources
 from longtail.data.source import PARTS
 from longtail.data.sources.image_folder import natural
-from messages import one_line
-from standins import encode, picture
+from support.fake_datasets import encode, picture
+from support.messages import one_line
 
 PNG = encode(picture(0, seed=0, height=8, width=8))
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import standins
 from longtail.data import sources
 from longtail.data.source import PARTS
 from longtail.data.sources.lists_coco import CLASS_NAMES
-from messages import one_line
-from standins import encode, picture
+from support import fake_datasets
+from support.fake_datasets import encode, picture
+from support.messages import one_line
 
 PNG = encode(picture(0, seed=0, height=8, width=8))
 
@@ -148,7 +148,7 @@ def test_camera_traps(tmp_path: Path) -> None:
 
 
 def test_inaturalist(tmp_path: Path) -> None:
-    written = standins.write_inaturalist(tmp_path, classes=3, per_class=[4, 2, 1], per_class_test=1)
+    written = fake_datasets.write_inaturalist(tmp_path, classes=3, per_class=[4, 2, 1], per_class_test=1)
     folder = tmp_path / "inaturalist2018"
     with pytest.raises(ValueError, match="as image folder") as error:
         sources.read(folder)

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import standins
 from longtail.data import sources
 from longtail.data.source import PARTS
 from longtail.data.sources.columns import GROUPS, LABEL, PART_NAMES, PATH, SPLIT
-from messages import one_line
-from standins import encode, picture
+from support import fake_datasets
+from support.fake_datasets import encode, picture
+from support.messages import one_line
 
 PNG = encode(picture(0, seed=0, height=8, width=8))
 
@@ -358,14 +358,14 @@ def test_named_columns(tmp_path: Path) -> None:
 
 
 def test_embedded_images(tmp_path: Path) -> None:
-    written = standins.write_cifar_parquet(tmp_path, "cifar10", per_class_train=2, per_class_test=1, parts=2)
+    written = fake_datasets.write_cifar_parquet(tmp_path, "cifar10", per_class_train=2, per_class_test=1, parts=2)
     for folder in (tmp_path / "cifar10", tmp_path):
         if folder == tmp_path:  # as in a repository of the Hub
             (tmp_path / "cifar10").rename(tmp_path / "data")
         listing = sources.read(folder)
         both = [*written["train"].pixels, *written["test"].pixels]
         assert listing.form.startswith("parquet with images in it")
-        assert listing.source.class_names == standins.CIFAR10_CLASSES
+        assert listing.source.class_names == fake_datasets.CIFAR10_CLASSES
         np.testing.assert_array_equal(
             listing.source.labels, np.concatenate([written["train"].labels, written["test"].labels])
         )
@@ -411,7 +411,7 @@ def test_damaged_parquet(tmp_path: Path) -> None:
 
 
 def test_a_missing_part_of_a_large_table(tmp_path: Path) -> None:
-    standins.write_cifar_parquet(tmp_path, "cifar10", per_class_train=1, per_class_test=1, parts=3)
+    fake_datasets.write_cifar_parquet(tmp_path, "cifar10", per_class_train=1, per_class_test=1, parts=3)
     (tmp_path / "cifar10" / "test-00001-of-00003.parquet").unlink()
     with pytest.raises(ValueError, match="as many parts as they say") as error:
         sources.read(tmp_path / "cifar10")

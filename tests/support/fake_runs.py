@@ -13,7 +13,7 @@ from longtail.report import thumbnails
 from longtail.runs import examples
 from longtail.runs.examples import Gallery
 from longtail.runs.folder import RunDir
-from standins import picture
+from support.fake_datasets import picture
 
 
 def write(

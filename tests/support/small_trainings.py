@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-import standins
 from longtail import recipe
 from longtail.runs.folder import RunDir
 from longtail.training import train
+from support import fake_datasets
 
 # Everything that has state or draws at random: moving average, momentum, every augmentation, M prototypes.
 EVERYTHING = (
@@ -102,7 +102,7 @@ def json_of(path: Path) -> Any:
 def train_on_folder(root: Path) -> tuple[Path, Path]:
     """Train a little on an image folder; the finished run and the folder."""
     data, run = root / "birds", root / "run"
-    standins.write_folder(data, [12, 8, 6], sizes=(30, 80))  # smaller and larger than what they are shrunk to
+    fake_datasets.write_folder(data, [12, 8, 6], sizes=(30, 80))  # smaller and larger than what they are shrunk to
     overrides = ["epochs=1", "network.width=4", "batch_size=8", "tensorboard=false", "method.kind=ce"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
