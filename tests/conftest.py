@@ -18,4 +18,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 settings.register_profile("longtail", deadline=None, derandomize=True)
 settings.load_profile("longtail")
 
+# The hook imports no more than `support` itself.
+import support.shapes  # noqa: E402, F401
+
 install_import_hook("longtail", "support.shapes.checked")
