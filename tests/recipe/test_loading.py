@@ -622,3 +622,23 @@ def test_a_text_from_before_a_setting_existed_still_says_the_same_recipe():
     assert recipe.says(older, settings)
     assert not recipe.says(older.replace("seed: 0", "seed: 1"), settings)
     assert not recipe.says(older, recipe.load("digits-lt/ce", ["pruning.share=0.5"]))
+
+
+def test_a_retired_setting_that_was_off_is_dropped_and_one_that_was_on_is_refused() -> None:
+    retired = {"mixup": 0.0, "method.mixup": None}
+    old = {"epochs": 3, "mixup": 0.0, "method": {"kind": "ce", "mixup": None}, "data": None}
+    assert loading.without_retired(old, retired) == {"epochs": 3, "method": {"kind": "ce"}, "data": None}
+    assert loading.without_retired({"epochs": 3, "method": 1}, retired) == {"epochs": 3, "method": 1}
+    with pytest.raises(ValueError, match=r"method\.mixup is 0\.2, but this setting was removed; allowed: .* null"):
+        loading.without_retired({"method": {"mixup": 0.2}}, retired)
+
+
+def test_files_overrides_and_saved_texts_may_have_retired_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = recipe.load(CE)
+    monkeypatch.setattr(loading, "_RETIRED", {"method.mixup": None})
+    saved = recipe.dump(plain).replace("method:\n", "method:\n  mixup: null\n")
+    assert recipe.says(saved, plain)
+    assert recipe.load(write(tmp_path, saved)) == plain
+    assert recipe.load(CE, ["method.mixup=null"]) == plain

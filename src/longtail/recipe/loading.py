@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -36,6 +36,9 @@ class _Dumper(yaml.SafeDumper):
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+")
 for _kind in (_Loader, _Dumper):
     _kind.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
+
+# Settings that were removed, each with the value that switched it off: recipes of older runs state every setting.
+_RETIRED: Mapping[str, object] = {}
 
 
 def _read_yaml(text: str, what: str) -> Any:
@@ -126,7 +129,7 @@ def parse(raw: dict[str, Any]) -> Recipe:
 
     Raises: ValueError with the first mistake and the names of others, in one line.
     """
-    raw = _with_kinds(raw)
+    raw = without_retired(_with_kinds(raw), _RETIRED)
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
@@ -137,6 +140,37 @@ def _with_kinds(raw: dict[str, Any]) -> dict[str, Any]:
     """Settings with the one kind that may be left out: there was a time when all optimisers were SGD."""
     optimizer = raw.get("optimizer")
     return {**raw, "optimizer": {"kind": "sgd", **optimizer}} if isinstance(optimizer, dict) else raw
+
+
+def without_retired(raw: dict[str, Any], retired: Mapping[str, object]) -> dict[str, Any]:
+    """Settings without those that no longer exist, as far as they were switched off.
+
+    Args:
+        raw: nested settings.
+        retired: dotted names, each with the value that means "off".
+    Raises: ValueError if a retired setting was in use: without it, the recipe would be another one.
+
+    >>> without_retired({"epochs": 3, "method": {"kind": "ce", "mixup": None}}, {"method.mixup": None})
+    {'epochs': 3, 'method': {'kind': 'ce'}}
+    """
+    for name, off in retired.items():
+        raw = _without(raw, name.split("."), name, off)
+    return raw
+
+
+def _without(raw: dict[str, Any], keys: list[str], name: str, off: object) -> dict[str, Any]:
+    first, *inner = keys
+    if first not in raw:
+        return raw
+    if inner:
+        block = raw[first]
+        return {**raw, first: _without(block, inner, name, off)} if isinstance(block, dict) else raw
+    if raw[first] != off:
+        raise ValueError(
+            f"{name} is {yaml_value(raw[first])}, but this setting was removed; allowed: leaving it out, or "
+            f"{yaml_value(off)}"
+        )
+    return {key: value for key, value in raw.items() if key != first}
 
 
 def dump(recipe: Recipe) -> str:
