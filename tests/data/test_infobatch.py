@@ -149,10 +149,6 @@ def test_an_epoch_that_has_not_begun_cannot_be_asked_for():
     ("overrides", "message"),
     [
         (["method.kind=hybrid-psc"], r"method.kind is hybrid-psc; set it to ce or logit-adjustment"),
-        (
-            ["method.kind=logit-adjustment", "method.psc={}"],
-            r"method.psc adds one that is not .*; set it to null",
-        ),
         (["method.sampling=balanced"], r"method.sampling is balanced; set it to instance"),
         (["augment.cutmix=0.5"], r"augment.cutmix is 0.5 and mixes them; set it to 0"),
         (["data.in_memory=false"], r"data.in_memory is false and decodes ahead; set it to true"),

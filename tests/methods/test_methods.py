@@ -108,48 +108,6 @@ def test_logit_adjustment_bears_a_class_without_training_images(smoothing):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in method.parameters())
 
 
-@pytest.mark.parametrize(("epoch", "alpha", "smoothing"), [(0, 1.0, 0.0), (5, 0.75, 0.0), (9, 0.19, 0.2)])
-def test_psc_of_the_same_images_is_added_to_logit_adjustment(epoch, alpha, smoothing):
-    psc = ("method.psc.weight=0.4", "method.psc.temperature=0.3")
-    method = make("logit-adjustment", *psc, "method.tau=0.5", f"method.smoothing={smoothing}")
-    assert method.streams == (Stream("instance", 1),) and method.prototypes.shape == (CLASSES, 128)
-    (batch,) = given = batches(method)
-    step = method(given, HALF._replace(epoch=epoch))
-    features = method.classifier.backbone(batch.images[0])
-    offset = 0.5 * torch.tensor(COUNTS / COUNTS.sum()).log().float()
-    target = (1 - smoothing) * F.one_hot(batch.labels, CLASSES) + smoothing * offset.softmax(0)
-    cross_entropy = F.cross_entropy(method.classifier.head(features) + offset, target)
-    similarity = F.normalize(method.projection(features), dim=1) @ F.normalize(method.prototypes, dim=1).T / 0.3
-    own = F.one_hot(batch.labels, CLASSES).bool()
-    contrast = (similarity.masked_fill(own, -torch.inf).logsumexp(1) - similarity[own]).mean()
-    torch.testing.assert_close(step.loss, cross_entropy + 0.4 * alpha * contrast)
-    torch.testing.assert_close(step.terms["cross_entropy"], cross_entropy)
-    torch.testing.assert_close(step.terms["contrast"], contrast)
-    assert step.terms["alpha"].item() == pytest.approx(0.4 * alpha)
-    assert step.each is None and not any(term.requires_grad for term in step.terms.values())
-    method.eval()
-    assert torch.equal(method.predict(batch.images[0]), method.classifier(batch.images[0]))
-
-
-def test_mixed_precision_leaves_psc_of_the_same_images_in_float32():
-    method = make("logit-adjustment", "method.psc={}")
-    embeddings: list[torch.Tensor] = []
-    method.projection.register_forward_hook(lambda _, __, made: embeddings.append(made.detach()))
-    (batch,) = given = batches(method)
-    step = Fabric(accelerator="cpu", precision="bf16-mixed").setup_module(method)(given, HALF)
-    expected = prototypical(embeddings[0], batch.labels, method.prototypes, temperature=0.1)
-    torch.testing.assert_close(step.terms["contrast"], expected.detach(), rtol=1e-6, atol=0)
-
-
-def test_without_weight_in_time_psc_is_silent_but_has_gradients():
-    method = make("logit-adjustment", "method.psc.alpha.kind=constant", "method.psc.alpha.value=0")
-    step = method(batches(method), HALF)
-    step.loss.backward()
-    torch.testing.assert_close(step.loss, step.terms["cross_entropy"])
-    for parameter in [method.prototypes, *method.projection.parameters()]:
-        assert parameter.grad is not None and not parameter.grad.any()
-
-
 def test_class_balanced_sampling_is_an_option_of_plain_training():
     assert make("ce").streams == (Stream("instance", 1),)
     assert make("ce", "method.sampling=balanced").streams == (Stream("balanced", 1),)

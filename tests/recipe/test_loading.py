@@ -163,7 +163,7 @@ def test_override_with_a_value_that_is_not_yaml(value: str) -> None:
         # settings that are not there
         ("epohcs=3", "unknown setting epohcs; did you mean epochs?"),
         ("method.temprature=1", "unknown setting method.temprature; did you mean method.temperature?"),
-        ("temperature=1", "unknown setting temperature; did you mean method.temperature or method.psc.temperature?"),
+        ("temperature=1", "unknown setting temperature; did you mean method.temperature?"),
         ("lr=0.1", "unknown setting lr; did you mean optimizer.lr?"),
         ("kind=ce", "unknown setting kind; did you mean network.kind, head.kind or method.kind?"),
         ("resolution=224", "unknown setting resolution (longtail recipes --schema lists all)"),
@@ -310,7 +310,7 @@ def test_every_setting_explains_a_value_it_cannot_take() -> None:
     for kinds in KINDS:
         kinds = [*kinds, "augment.jitter={}", "published={top1: 0.5, source: x}"]
         # Where one of these is null, it is a block that the method does not take, or that is asked for in its own turn.
-        for name in set(_leaves(recipe.load(PSC, kinds).model_dump(mode="json"))) - {"pruning", "method.psc"}:
+        for name in set(_leaves(recipe.load(PSC, kinds).model_dump(mode="json"))) - {"pruning"}:
             said = mistake(*kinds, f"{name}={nonsense}")
             assert re.fullmatch(rf"{re.escape(name)} is .*; allowed: \S.*", said), name
 
@@ -320,7 +320,7 @@ KINDS = (
     ["method.kind=hybrid-sc", "method.alpha.kind=constant", "network.kind=resnet9", "head.kind=cosine"],
     ["method.kind=ce", "network.kind=resnet32", "schedule.kind=one-cycle", "pruning={}"],
     ["method.kind=logit-adjustment", "network.kind=airbench", "optimizer={kind: muon, lr: 0.1}", "pruning={}"],
-    ["method.kind=logit-adjustment", "method.psc={}", "schedule.kind=cosine"],
+    ["method.kind=logit-adjustment", "schedule.kind=cosine"],
 )
 
 
@@ -445,12 +445,7 @@ alphas = st.one_of(
 projections = st.builds(recipe.Projection, hidden=st.none() | st.integers(1, 4096), dim=st.integers(1, 512))
 methods = st.one_of(
     st.builds(recipe.CrossEntropy, sampling=st.sampled_from(["instance", "balanced"]), smoothing=shares),
-    st.builds(
-        recipe.LogitAdjustment,
-        tau=positives,
-        smoothing=shares,
-        psc=st.none() | st.builds(recipe.SameBatchPSC, weight=positives, alpha=alphas, projection=projections),
-    ),
+    st.builds(recipe.LogitAdjustment, tau=positives, smoothing=shares),
     st.builds(recipe.HybridSC, temperature=positives, alpha=alphas, projection=projections),
     st.builds(
         recipe.HybridPSC,
@@ -642,3 +637,11 @@ def test_files_overrides_and_saved_texts_may_have_retired_settings(
     assert recipe.says(saved, plain)
     assert recipe.load(write(tmp_path, saved)) == plain
     assert recipe.load(CE, ["method.mixup=null"]) == plain
+
+
+def test_a_recipe_from_when_logit_adjustment_could_have_prototypes_loads_if_it_had_none() -> None:
+    older = recipe.dump(recipe.load("digits-lt/logit-adjustment")).replace("  tau: 1.0\n", "  tau: 1.0\n  psc: null\n")
+    assert "psc: null" in older
+    assert recipe.says(older, recipe.load("digits-lt/logit-adjustment"))
+    with pytest.raises(ValueError, match=r"method\.psc is \{.*\}, but this setting was removed"):
+        recipe.says(older.replace("psc: null", "psc: {weight: 1.0}"), recipe.load("digits-lt/logit-adjustment"))

@@ -155,15 +155,6 @@ def test_a_network_that_is_mirrored_is_called_so(tmp_path, name, row):
     assert row in section(model_card.render(run), "Training")
 
 
-def test_a_contrastive_loss_beside_logit_adjustment_is_told(tmp_path):
-    name = "cifar10-lt-100/logit-adjustment"
-    run, _ = run_of(tmp_path / "run", name, [2] * 10, train=[9] * 10, recognised=[1] * 10)
-    assert "| method | `logit-adjustment` |" in section(model_card.render(run), "Training")
-    run.write_recipe(recipe.dump(recipe.load(name, ["method.psc={}"])))
-    row = "| method | `logit-adjustment`, with the prototypical contrastive loss of the same images |"
-    assert row in section(model_card.render(run), "Training")
-
-
 def test_a_temperature_is_told(tmp_path):
     run, summary = run_of(
         tmp_path / "run", "cifar10-lt-100/ce", [4] * 10, train=[50] * 10, recognised=[2] * 10, temperature=2.5

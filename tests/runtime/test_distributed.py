@@ -50,7 +50,6 @@ def test_the_gradient_of_a_step_is_that_of_one_process(gradients):
         ("hybrid-sc", ()),
         ("hybrid-psc", ()),
         ("logit-adjustment", ()),
-        ("logit-adjustment", ("method.psc={}",)),
         ("ce", ("pruning.share=0.5", "accumulate=2", "augment.stages=[[0.5, 8]]", "augment.stage_scale=1.5")),
     ],
 )

@@ -61,21 +61,9 @@ def method(settings: recipe.Recipe, train_counts: class_counts.Counts, *, fetch:
     match settings.method:
         case recipe.CrossEntropy(sampling=sampling, smoothing=smoothing):
             return methods.CrossEntropy(network, sampling=sampling, smoothing=smoothing)
-        case recipe.LogitAdjustment(tau=tau, smoothing=smoothing, psc=psc):
+        case recipe.LogitAdjustment(tau=tau, smoothing=smoothing):
             shares = torch.from_numpy(class_counts.priors(train_counts)).float()
-            if psc is None:
-                return methods.LogitAdjustment(network, prior=shares, tau=tau, smoothing=smoothing)
-            return methods.LogitAdjustmentPSC(
-                network,
-                _projection(psc.projection, dim),
-                prior=shares,
-                tau=tau,
-                smoothing=smoothing,
-                dim=psc.projection.dim,
-                temperature=psc.temperature,
-                weight=psc.weight,
-                alpha=alpha(psc.alpha),
-            )
+            return methods.LogitAdjustment(network, prior=shares, tau=tau, smoothing=smoothing)
         case recipe.HybridSC(temperature=temperature, alpha=a, projection=p, chunk=chunk):
             return methods.HybridSC(network, _projection(p, dim), temperature=temperature, alpha=alpha(a), chunk=chunk)
         case recipe.HybridPSC(

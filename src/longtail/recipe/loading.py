@@ -38,7 +38,7 @@ for _kind in (_Loader, _Dumper):
     _kind.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
 
 # Settings that were removed, each with the value that switched it off: recipes of older runs state every setting.
-_RETIRED: Mapping[str, object] = {}
+_RETIRED: Mapping[str, object] = {"method.psc": None}
 
 
 def _read_yaml(text: str, what: str) -> Any:

@@ -132,24 +132,12 @@ class CrossEntropy(Settings):
     smoothing: Share = Field(default=0.0, description="share of the target that all classes have alike")
 
 
-class SameBatchPSC(Settings):
-    """Prototypical contrastive loss of the images that logit adjustment sees, which is added to it."""
-
-    weight: Positive = Field(default=1.0, description="factor of alpha")
-    temperature: Positive = Field(default=0.1, description="divides the cosine similarities of the contrastive loss")
-    alpha: Alpha = Field(default=Parabolic(), description="weight of the contrastive loss over time")
-    projection: Projection = Field(default=Projection(), description="the MLP between features and embeddings")
-
-
 class LogitAdjustment(Settings):
     """Cross-entropy of logits to which the log of their class's frequency was added; tau 1: balanced softmax."""
 
     kind: Literal["logit-adjustment"] = Field(default="logit-adjustment", description="which method")
     tau: Positive = Field(default=1.0, description="factor of the log of the class frequencies")
     smoothing: Share = Field(default=0.0, description="share of the target that classes have by frequency")
-    psc: SameBatchPSC | None = Field(
-        default=None, description="a prototypical contrastive loss of the same images, which is added; null: none"
-    )
 
 
 class HybridSC(Settings):

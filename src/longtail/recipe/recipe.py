@@ -119,10 +119,6 @@ class Recipe(Settings):
                 f"{mixed} method.kind is {self.method.kind}, whose contrast takes one label an image; set "
                 "augment.cutmix to 0, or method.kind to ce or logit-adjustment"
             )
-        if self.augment.cutmix and isinstance(self.method, LogitAdjustment) and self.method.psc is not None:
-            raise ValueError(
-                f"{mixed} method.psc takes one label an image; set augment.cutmix to 0, or method.psc to null"
-            )
         return self
 
     @model_validator(mode="after")
@@ -134,8 +130,6 @@ class Recipe(Settings):
             raise ValueError(f"{needs}; method.kind is {self.method.kind}; set it to ce or logit-adjustment")
         if isinstance(self.method, CrossEntropy) and self.method.sampling != "instance":
             raise ValueError(f"{needs}; method.sampling is {self.method.sampling}; set it to instance")
-        if isinstance(self.method, LogitAdjustment) and self.method.psc is not None:
-            raise ValueError(f"{needs}; method.psc adds one that is not told of single images; set it to null")
         if self.augment.cutmix:
             raise ValueError(f"{needs}; augment.cutmix is {self.augment.cutmix} and mixes them; set it to 0")
         if not self.data.in_memory:

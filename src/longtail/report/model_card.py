@@ -229,18 +229,13 @@ def _mirrored(network: recipe.Network) -> str:
     return ", mirrored: it cannot tell an image from its mirror image" if mirrored else ""
 
 
-def _with_psc(settings: Recipe) -> str:
-    joined = isinstance(settings.method, recipe.LogitAdjustment) and settings.method.psc is not None
-    return ", with the prototypical contrastive loss of the same images" if joined else ""
-
-
 def _training(run: RunDir, settings: Recipe, environment: dict[str, Any]) -> list[tuple[str, str]]:
     network, versions = settings.network, environment["libraries"]
     seconds = [record["seconds"] for record in run.read_log() if "seconds" in record]
     place = environment["gpu"] if environment["device"] != "cpu" and environment["gpu"] else environment["processor"]
     resumed = len(environment["resumed"])
     return [
-        ("method", f"`{settings.method.kind}`{_with_psc(settings)}"),
+        ("method", f"`{settings.method.kind}`"),
         ("network", f"`{recipe.network_name(network)}`{_mirrored(network)}"),
         ("epochs, batch", f"{settings.epochs:,}, {settings.batch_size:,}"),
         ("seed", str(settings.seed)),

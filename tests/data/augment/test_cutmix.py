@@ -118,8 +118,3 @@ def test_an_impossible_probability_is_named(value):
 def test_a_contrastive_loss_takes_no_mixed_images(kind):
     with pytest.raises(ValueError, match=rf"augment.cutmix is 0.5 and method.kind is {kind}"):
         recipe.load(f"digits-lt/{kind}", ["augment.cutmix=0.5"])
-
-
-def test_nor_does_one_that_is_added_to_logit_adjustment():
-    with pytest.raises(ValueError, match=r"augment.cutmix is 0.5 and method.psc takes one label an image"):
-        recipe.load("digits-lt/logit-adjustment", ["augment.cutmix=0.5", "method.psc={}"])
