@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from longtail import metrics, recipe
-from longtail.data import class_counts
+from longtail.data import class_counts, thumbnails
 from longtail.metrics import scores
-from longtail.report import thumbnails
 from longtail.runs import examples
 from longtail.runs.examples import Gallery
 from longtail.runs.folder import RunDir
@@ -91,7 +90,7 @@ def write(
         rows = sorted({*chosen.pictured, *chosen.mapped})
         centres = np.random.default_rng(data).normal(size=(classes, 16)) * 3
         features = centres[labels[rows]] + rng.normal(size=(len(rows), 16))
-        files = [thumbnails.small(picture(int(labels[row]), seed=row), 40) for row in rows]
+        files = [thumbnails.webp(picture(int(labels[row]), seed=row), 40) for row in rows]
         run.write_gallery(Gallery(rows, files, features.astype(np.float16)))
     run.write_recipe(recipe.dump(settings))
     return run

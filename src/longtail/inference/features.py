@@ -8,9 +8,8 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from longtail import recipe
-from longtail.data import augment
+from longtail.data import augment, thumbnails
 from longtail.networks import ImageClassifier
-from longtail.report import thumbnails
 from longtail.runs.examples import Gallery
 
 _LARGE, _SMALL = 112, 40  # longest sides in pixels
@@ -46,7 +45,7 @@ def make(
         views = augment.normalise(batch.to(device), settings.mean, settings.std).to(kind)
         features.append(classifier.backbone(views.contiguous(memory_format=torch.channels_last)).float().cpu())
         pixels = batch.cpu().numpy().transpose(0, 2, 3, 1)
-        files += [thumbnails.small(each, sides[len(files) + i]) for i, each in enumerate(pixels)]
+        files += [thumbnails.webp(each, sides[len(files) + i]) for i, each in enumerate(pixels)]
     classifier.train(training)
     halves = torch.cat(features).clamp(-_LARGEST, _LARGEST).numpy().astype(np.float16)
     return Gallery(rows, files, halves)

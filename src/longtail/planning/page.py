@@ -3,8 +3,9 @@
 import math
 from typing import TYPE_CHECKING, Any
 
+from longtail.data import thumbnails
 from longtail.data.source import Source
-from longtail.report import html, thumbnails
+from longtail.report import html
 from longtail.text import printable
 
 if TYPE_CHECKING:
@@ -114,4 +115,4 @@ def _finding(finding: "Finding", source: Source) -> dict[str, Any]:
 
 
 def _picture(source: Source, position: int) -> str:
-    return thumbnails.data_url(thumbnails.small(source.image(position), 144))
+    return html.data_url(thumbnails.webp(source.image(position), 144))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from longtail.report import thumbnails
+from longtail.report import html
 from longtail.report.run import GROUPS, Run
 from longtail.runs.examples import Pair
 from longtail.text import quantity
@@ -85,7 +85,7 @@ def look(run: Run, row: int) -> Look:
     """One image of the predictions."""
     file, names, sure = run.pictures.get(row), run.class_names, 100 * float(run.confidences[row])
     return Look(
-        thumbnails.data_url(file) if file else None,
+        html.data_url(file) if file else None,
         names[run.labels[row]],
         names[run.predicted[row]],
         confidence(sure),

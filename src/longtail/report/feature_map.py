@@ -145,7 +145,7 @@ def _map(run: Run, shown: Sequence[int], at: Float[np.ndarray, "images 2"], key:
 
 def images(run: Run) -> dict[str, Any]:
     """What the script says of images on the maps: class, prediction, confidence in %, and picture."""
-    from longtail.report.thumbnails import data_url
+    from longtail.report.html import data_url
 
     shown, kept = rows(run), run.pictures
     return {

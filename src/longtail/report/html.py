@@ -43,5 +43,14 @@ def render(section: str, *, title: str, style: str | None = None, script: str | 
     )
 
 
+def data_url(webp: bytes) -> str:
+    """An image as an address that holds it.
+
+    >>> data_url(b"RIFF")
+    'data:image/webp;base64,UklGRg=='
+    """
+    return "data:image/webp;base64," + base64.b64encode(webp).decode()
+
+
 def _digest(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
