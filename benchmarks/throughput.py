@@ -37,7 +37,7 @@ class Loop:
     """Steps of the real loop, on real data: look up, augment, forward, loss, backward, optimiser, log values."""
 
     def __init__(self, name: str, data_root: Path, *overrides: str) -> None:
-        settings = recipe.load(name, ["epochs=1000", "tensorboard=false", *overrides])
+        settings = recipe.load(name, recipe.parse_overrides(["epochs=1000", "tensorboard=false", *overrides]))
         task = datamodule.load(settings, data_root=data_root)
         fabric = Fabric(accelerator="cpu", devices=1)
         self.learner = Learner(settings, fabric, task.counts, fetch=False)
@@ -62,7 +62,7 @@ class Bare:
     """Forward, cross-entropy, backward and optimiser of the same network on one fixed batch."""
 
     def __init__(self, name: str, images: int, *overrides: str, channels_last: bool = True) -> None:
-        settings = recipe.load(name, overrides)
+        settings = recipe.load(name, recipe.parse_overrides(overrides))
         method = build.method(settings, np.ones(100, np.int64))
         self.network: Callable[[Tensor], Tensor] = method.classifier
         self.images, self.labels = torch.randn(images, 3, 32, 32), torch.randint(0, 100, (images,))
@@ -183,7 +183,7 @@ def one_large(kind: str, batch: int, chunk: int) -> tuple[float, float]:
     else:
         hardware.return_memory()
     torch.manual_seed(0)
-    settings = recipe.load("cifar100-lt-100/hybrid-sc", [f"method.chunk={chunk or 'null'}"])
+    settings = recipe.load("cifar100-lt-100/hybrid-sc", recipe.parse_overrides([f"method.chunk={chunk or 'null'}"]))
     layout: Any = torch.channels_last
     method = build.method(settings, np.ones(100, np.int64)).to(memory_format=layout)
     clock, spent = Clock.at(step=50, epochs=1, steps_per_epoch=100), list[float]()

@@ -328,7 +328,7 @@ def published() -> dict[str, float]:
 
 def _parameters(row: Row) -> float:
     """Of backbone and classifier of 100 classes, in millions."""
-    one = recipe.load(row.recipe, row.overrides)
+    one = recipe.load(row.recipe, recipe.parse_overrides(row.overrides))
     return networks.parameters_in_millions(build.classifier(one.network, one.head, classes=100, fetch=False))
 
 
@@ -431,7 +431,7 @@ def main() -> None:
     todo = [(name, row, seed) for name, row, seed in todo if seed not in saved.get(name, {})]
     for name, overrides in {(row.recipe, row.overrides) for _, row, _ in todo}:
         try:  # before half a minute of measuring the machine
-            datamodule.load(recipe.load(name, overrides), data_root=options.data_root)
+            datamodule.load(recipe.load(name, recipe.parse_overrides(overrides)), data_root=options.data_root)
         except (OSError, ValueError) as error:
             parser.error(str(error))
     finished: list[tuple[str, int, RunDir]] = []

@@ -57,7 +57,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run that held nothing out."""
     path = tmp_path_factory.mktemp("runs") / "finished"
     overrides = [*SMALL[1:-2:2], "data.n_max=40", "data.imbalance=20", "batch_size=32"]
-    train.train(recipe.load("digits-lt/ce", overrides), path, device="cpu")
+    train.train(recipe.load("digits-lt/ce", recipe.parse_overrides(overrides)), path, device="cpu")
     return path
 
 
@@ -457,8 +457,8 @@ def test_tilde_is_the_home_folder_though_the_shell_left_it(
 
 @pytest.fixture
 def quick_demo(monkeypatch: pytest.MonkeyPatch) -> None:
-    load, overrides = recipe.load, ["epochs=1", "network.width=4", "tensorboard=false"]
-    monkeypatch.setattr(recipe, "load", lambda name, given=(): load(name, [*given, *overrides]))
+    load, quick = recipe.load, {"epochs": 1, "network.width": 4, "tensorboard": False}
+    monkeypatch.setattr(recipe, "load", lambda name, given={}: load(name, {**given, **quick}))
 
 
 @pytest.mark.usefixtures("quick_demo")

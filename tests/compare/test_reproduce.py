@@ -39,7 +39,7 @@ def begin(out: Path, *overrides: str) -> RunDir:
     """A run with changes that has just begun."""
     run = RunDir(out)
     run.make()
-    run.write_recipe(recipe.dump(recipe.load(ROW, overrides)))
+    run.write_recipe(recipe.dump(recipe.load(ROW, recipe.parse_overrides(overrides))))
     return run
 
 
@@ -112,7 +112,7 @@ def test_several_seeds_are_averaged(tmp_path: Path, finished: Path) -> None:
     for seed in (0, 1):
         shutil.copytree(finished, tmp_path / ROW / f"seed-{seed}")
     run = RunDir(tmp_path / ROW / "seed-1")
-    run.write_recipe(recipe.dump(recipe.load(ROW, ["seed=1"])))
+    run.write_recipe(recipe.dump(recipe.load(ROW, {"seed": 1})))
     found = reproduce.read(ROW, FIGURE, tmp_path)
     assert found.seeds == (0, 1)
     assert found.ours == pytest.approx(RunDir(finished).read_summary().top1)
@@ -131,7 +131,7 @@ def test_several_seeds_are_averaged(tmp_path: Path, finished: Path) -> None:
 def test_another_protocol_is_told_and_does_not_count(tmp_path: Path, finished: Path, change: str, why: str) -> None:
     shutil.copytree(finished, tmp_path / ROW / "seed-7")
     run = RunDir(tmp_path / ROW / "seed-7")
-    run.write_recipe(recipe.dump(recipe.load(ROW, [change, "seed=7"])))
+    run.write_recipe(recipe.dump(recipe.load(ROW, recipe.parse_overrides([change, "seed=7"]))))
     found = reproduce.read(ROW, FIGURE, tmp_path)
     assert found.ours is None and found.verdict == "not run"
     assert found.remarks == (f"seed-7 does not count: {why}",)

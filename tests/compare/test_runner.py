@@ -41,7 +41,7 @@ def test_recipes_alternate_and_seeds_follow(tmp_path: Path) -> None:
         "digits-lt/ce, seed 1",
         "digits-lt/hybrid-sc, seed 1",
     ]
-    assert [each.settings for each in planned[2:]] == [recipe.load(name, ["epochs=3", "seed=1"]) for name in RECIPES]
+    assert [each.settings for each in planned[2:]] == [recipe.load(name, {"epochs": 3, "seed": 1}) for name in RECIPES]
     assert planned[3].options == ("--set", "epochs=3", "--seed", "1")
     assert planned[3].out == tmp_path / "digits-lt/hybrid-sc/seed-1"
     assert not list(tmp_path.iterdir())
@@ -74,13 +74,13 @@ def test_a_mistake_is_found_while_planning(tmp_path: Path, names: list[str], ove
 def test_the_first_difference_is_named() -> None:
     one = recipe.load("digits-lt/ce")
     assert runner.difference(one, one) is None
-    assert runner.difference(one, recipe.load("digits-lt/ce", ["seed=4"]), but=["seed"]) is None
-    assert runner.difference(one, recipe.load("digits-lt/ce", ["method.sampling=balanced"])) == (
+    assert runner.difference(one, recipe.load("digits-lt/ce", {"seed": 4}), but=["seed"]) is None
+    assert runner.difference(one, recipe.load("digits-lt/ce", {"method.sampling": "balanced"})) == (
         "method.sampling",
         "instance",
         "balanced",
     )
-    other = recipe.load("digits-lt/ce", ["method.kind=logit-adjustment"])
+    other = recipe.load("digits-lt/ce", {"method.kind": "logit-adjustment"})
     assert runner.difference(one, other) == ("method.kind", "ce", "logit-adjustment")
     assert runner.difference(one, other, but=["method"]) is None
     # A setting that only one of them has.
@@ -89,7 +89,7 @@ def test_the_first_difference_is_named() -> None:
 
 def test_a_folder_with_other_settings_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
     planned = runner.plan(RECIPES, [0], tmp_path, overrides=["epochs=3"])
-    begin(planned[1].out, recipe.load("digits-lt/hybrid-sc", ["epochs=5"]))
+    begin(planned[1].out, recipe.load("digits-lt/hybrid-sc", {"epochs": 5}))
     with pytest.raises(ValueError, match="other settings") as error:
         runner.run_all(planned)
     one_line(error, planned[1].out, "epochs is 5 there and 3 here", "--out")

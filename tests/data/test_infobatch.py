@@ -159,4 +159,4 @@ def test_an_epoch_that_has_not_begun_cannot_be_asked_for():
 )
 def test_what_it_does_not_go_with(overrides, message):
     with pytest.raises(ValueError, match=message):
-        recipe.load("digits-lt/ce", ["pruning.share=0.5", *overrides])
+        recipe.load("digits-lt/ce", recipe.parse_overrides(["pruning.share=0.5", *overrides]))

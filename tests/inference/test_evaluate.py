@@ -17,7 +17,11 @@ from support import fake_datasets, small_trainings
 def test_a_temperature_is_fitted_on_validation_images_and_used(tmp_path):
     """Never on those that measure: with none held out, there is none."""
     short = ["epochs=2", "network.width=4", "tensorboard=false"]
-    train.train(recipe.load("digits-lt/ce", [*short, "data.validation=5"]), tmp_path / "run", device="cpu")
+    train.train(
+        recipe.load("digits-lt/ce", recipe.parse_overrides([*short, "data.validation=5"])),
+        tmp_path / "run",
+        device="cpu",
+    )
     run = RunDir(tmp_path / "run")
     fitted, summary = run.read_json(run.model)["temperature"], run.read_summary()
     device = torch.device("cpu")
@@ -51,9 +55,11 @@ def test_a_run_judged_on_validation_images_has_no_calibrated_error(tmp_path):
         "data.n_max=60",
         "data.imbalance=20",
     ]
-    summary = train.train(recipe.load("digits-lt/ce", [*short, "batch_size=16"]), tmp_path / "run", device="cpu")
+    summary = train.train(
+        recipe.load("digits-lt/ce", recipe.parse_overrides([*short, "batch_size=16"])), tmp_path / "run", device="cpu"
+    )
     assert summary.temperature == small_trainings.json_of(tmp_path / "run/model.json")["temperature"] is not None
     assert summary.ece_calibrated is None
-    train.train(recipe.load("digits-lt/ce", short[:3]), tmp_path / "other", device="cpu")
+    train.train(recipe.load("digits-lt/ce", recipe.parse_overrides(short[:3])), tmp_path / "other", device="cpu")
     assert small_trainings.json_of(tmp_path / "other/model.json")["temperature"] is None
     assert RunDir(tmp_path / "other").read_summary().temperature is None

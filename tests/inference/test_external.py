@@ -157,7 +157,7 @@ def test_a_run_of_named_data_is_measured_on_own_images(tmp_path):
     from longtail import recipe
     from longtail.training import train
 
-    settings = recipe.load("digits-lt/ce", ["epochs=1", "tensorboard=false", "network.width=4"])
+    settings = recipe.load("digits-lt/ce", {"epochs": 1, "tensorboard": False, "network.width": 4})
     train.train(settings, tmp_path / "run", device="cpu")
     run = RunDir(tmp_path / "run")
     names = run.read_json(run.model)["class_names"]

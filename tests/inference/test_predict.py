@@ -31,7 +31,7 @@ def birds(tmp_path_factory):
 def digits(tmp_path_factory):
     path = tmp_path_factory.mktemp("digits") / "run"
     overrides = ["epochs=1", "tensorboard=false", "network.width=4"]
-    train.train(recipe.load("digits-lt/ce", overrides), path, device="cpu")
+    train.train(recipe.load("digits-lt/ce", recipe.parse_overrides(overrides)), path, device="cpu")
     return path
 
 

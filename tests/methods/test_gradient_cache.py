@@ -36,7 +36,7 @@ def test_the_step_of_a_hybrid_is_that_of_one_pass(monkeypatch, kind, chunk):
 
     def gradients(*overrides: str) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         torch.manual_seed(0)
-        method = build.method(recipe.load(f"digits-lt/{kind}", overrides), np.ones(5, np.int64))
+        method = build.method(recipe.load(f"digits-lt/{kind}", recipe.parse_overrides(overrides)), np.ones(5, np.int64))
         method.classifier.backbone.eval()  # chance would be drawn for parts
         generator = torch.Generator().manual_seed(0)
         batches = tuple(

@@ -24,7 +24,7 @@ HALF = Clock(step=50, steps=100, epoch=5, epochs=10)
 def make(kind: str, *overrides: str) -> Any:
     """A method of five classes; which attributes it has depends on the kind."""
     torch.manual_seed(0)
-    settings = recipe.load(f"digits-lt/{kind}", ["network.width=4", *overrides])
+    settings = recipe.load(f"digits-lt/{kind}", recipe.parse_overrides(["network.width=4", *overrides]))
     return build.method(settings, COUNTS)
 
 
@@ -99,7 +99,9 @@ def test_smoothing_gives_classes_a_share_alike_or_with_logit_adjustment_by_frequ
 @pytest.mark.parametrize("smoothing", [0, 0.1])
 def test_logit_adjustment_bears_a_class_without_training_images(smoothing):
     counts = np.array([9, 4, 2, 1, 0])
-    settings = recipe.load("digits-lt/logit-adjustment", ["network.width=4", f"method.smoothing={smoothing}"])
+    settings = recipe.load(
+        "digits-lt/logit-adjustment", recipe.parse_overrides(["network.width=4", f"method.smoothing={smoothing}"])
+    )
     method = build.method(settings, counts)
     (batch,) = batches(method)
     step = method((batch._replace(labels=batch.labels.clamp(max=3)),), HALF)
@@ -194,7 +196,7 @@ def test_class_names_do_not_matter():
     ],
 )
 def test_every_curriculum_can_be_chosen(overrides, at_half):
-    settings = recipe.load("digits-lt/hybrid-psc", overrides).method
+    settings = recipe.load("digits-lt/hybrid-psc", recipe.parse_overrides(overrides)).method
     assert isinstance(settings, recipe.HybridPSC)
     assert build.alpha(settings.alpha)(HALF) == pytest.approx(at_half)
 
@@ -209,7 +211,7 @@ def test_every_curriculum_can_be_chosen(overrides, at_half):
     ],
 )
 def test_every_learning_rate_schedule_can_be_chosen(schedule, rates):
-    settings = recipe.load("digits-lt/ce", schedule)
+    settings = recipe.load("digits-lt/ce", recipe.parse_overrides(schedule))
     clocks = [Clock.at(step=step, epochs=10, steps_per_epoch=10) for step in (0, 10, 50, 99)]
     assert [build.learning_rate(settings, clock) for clock in clocks] == pytest.approx(rates, rel=0.03, abs=1e-4)
     assert schedules.warmup(clocks[0], fraction=0) == 1

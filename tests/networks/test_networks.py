@@ -195,7 +195,7 @@ def test_a_deep_airbench_has_a_shortcut_around_two_convolutions_of_each_stage():
 
 @pytest.mark.parametrize(("depth", "convolutions"), [(2, 7), (3, 10)])
 def test_a_recipe_chooses_the_depth_of_airbench(depth, convolutions):
-    chosen = recipe.load("digits-lt/ce", ["network.kind=airbench", f"network.depth={depth}"])
+    chosen = recipe.load("digits-lt/ce", recipe.parse_overrides(["network.kind=airbench", f"network.depth={depth}"]))
     network = build.classifier(chosen.network, chosen.head, classes=10)
     assert len(parts(network.backbone, nn.Conv2d)) == convolutions
 
@@ -239,7 +239,7 @@ def test_a_mirrored_airbench_has_half_of_the_weights_and_as_much_work():
 
 
 def test_a_recipe_chooses_a_mirrored_airbench():
-    chosen = recipe.load("digits-lt/ce", ["network.kind=airbench", "network.mirrored=true"])
+    chosen = recipe.load("digits-lt/ce", {"network.kind": "airbench", "network.mirrored": True})
     network = build.classifier(chosen.network, chosen.head, classes=10)
     assert len(parts(network, MirroredConv3x3)) == 6
 

@@ -103,7 +103,10 @@ def test_its_state_is_saved_and_restored():
 
 @pytest.mark.parametrize("network", [{"kind": "resnet9"}, {"kind": "airbench", "mirrored": True}])
 def test_layers_of_the_backbone_are_matrices_and_all_else_is_not(network):
-    one = recipe.load("digits-lt/hybrid-psc", ["optimizer.kind=muon", "optimizer.lr=0.1", f"network={network}"])
+    one = recipe.load(
+        "digits-lt/hybrid-psc",
+        recipe.parse_overrides(["optimizer.kind=muon", "optimizer.lr=0.1", f"network={network}"]),
+    )
     method = build.method(one, np.ones(10, np.int64))
     optimizer = build.optimizer(one.optimizer, method)
     matrices, others = (group["params"] for group in optimizer.param_groups)

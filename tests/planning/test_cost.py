@@ -9,7 +9,7 @@ TINY = ("network.width=4", "batch_size=16", "epochs=10")
 
 
 def of(*overrides, images=160, measured=0, size=(8, 8)):
-    settings = recipe.load("digits-lt/hybrid-psc", [*TINY, *overrides])
+    settings = recipe.load("digits-lt/hybrid-psc", recipe.parse_overrides([*TINY, *overrides]))
     return cost(settings, images=images, measured=measured, classes=10, size=size, device="cpu")
 
 
@@ -40,7 +40,7 @@ def test_images_are_kept_in_memory_or_not():
 
 
 def test_a_long_step_is_measured_with_few_images():
-    settings = recipe.load("digits-lt/ce", ["network.width=8", "batch_size=1000000"])
+    settings = recipe.load("digits-lt/ce", {"network.width": 8, "batch_size": 1000000})
     large = cost(settings, images=2_000_000, measured=0, classes=10, size=(64, 64), device="cpu")
     assert large.steps == 2 * settings.epochs
     assert large.bytes > 100e9  # what nobody could have tried

@@ -34,7 +34,7 @@ def network(chosen: recipe.Recipe) -> recipe.Timm:
 
 
 def settings(advised, *overrides):
-    return recipe.load(advised.recipe, ["data.name=own", *advised.overrides, *overrides])
+    return recipe.load(advised.recipe, recipe.parse_overrides(["data.name=own", *advised.overrides, *overrides]))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_an_epoch_has_batches_and_a_training_steps(images, size):
     steps = chosen.epochs * max(1, training // chosen.batch_size)
     if least < chosen.epochs < most:
         assert steps == pytest.approx(4000, rel=0.1)
-    template = recipe.load(recommend.advise(listing(images), sizes=sizes(size)).recipe, ["data.name=own"])
+    template = recipe.load(recommend.advise(listing(images), sizes=sizes(size)).recipe, {"data.name": "own"})
     assert chosen.batch_size <= template.batch_size
     rate = template.optimizer.lr * chosen.batch_size / template.batch_size
     assert chosen.optimizer.lr == pytest.approx(rate, rel=0.01)

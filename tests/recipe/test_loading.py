@@ -23,7 +23,7 @@ def write(folder: Path, text: str) -> str:
 def mistake(*overrides: str, name: str = PSC) -> str:
     """The one line that overrides earn."""
     with pytest.raises(ValueError, match=r"\S") as caught:
-        recipe.load(name, overrides)
+        recipe.load(name, recipe.parse_overrides(overrides))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -57,7 +57,7 @@ def mistake(*overrides: str, name: str = PSC) -> str:
     ],
 )
 def test_override_is_yaml(override: str, value: object) -> None:
-    found: Any = recipe.load(PSC, [override])
+    found: Any = recipe.load(PSC, recipe.parse_overrides([override]))
     for key in override.partition("=")[0].strip().split("."):
         found = getattr(found, key)
     assert found == value
@@ -65,17 +65,17 @@ def test_override_is_yaml(override: str, value: object) -> None:
 
 
 def test_override_changes_nothing_else() -> None:
-    changed = recipe.load(PSC, ["method.temperature=0.07", "seed=5"])
+    changed = recipe.load(PSC, {"method.temperature": 0.07, "seed": 5})
     plain = recipe.load(PSC)
     assert changed.model_copy(update={"method": plain.method, "seed": plain.seed}) == plain
 
 
 def test_last_override_of_a_setting_counts() -> None:
-    assert recipe.load(PSC, ["seed=1", "epochs=2", "seed=3"]).seed == 3
+    assert recipe.load(PSC, recipe.parse_overrides(["seed=1", "epochs=2", "seed=3"])).seed == 3
 
 
 def test_changed_kind_starts_the_block_from_its_defaults() -> None:
-    loaded = recipe.load(PSC, ["method.kind=hybrid-sc", "schedule.kind=step", "network.kind=resnet9"])
+    loaded = recipe.load(PSC, {"method.kind": "hybrid-sc", "schedule.kind": "step", "network.kind": "resnet9"})
     assert loaded.method == recipe.HybridSC()
     assert loaded.schedule == recipe.StepDecay()
     assert loaded.network == recipe.ResNet9(width=8), "the kind it had already"
@@ -84,12 +84,12 @@ def test_changed_kind_starts_the_block_from_its_defaults() -> None:
 def test_order_of_kinds_and_values_does_not_matter() -> None:
     overrides = ["method.alpha.value=0.25", "method.alpha.kind=constant", "method.kind=hybrid-sc"]
     expected = recipe.HybridSC(alpha=recipe.Constant(value=0.25))
-    assert recipe.load(PSC, overrides).method == expected
-    assert recipe.load(PSC, overrides[::-1]).method == expected
+    assert recipe.load(PSC, recipe.parse_overrides(overrides)).method == expected
+    assert recipe.load(PSC, recipe.parse_overrides(overrides[::-1])).method == expected
 
 
 def test_block_and_a_value_in_it_may_both_be_given() -> None:
-    loaded = recipe.load(PSC, ["method.temperature=0.5", "method={kind: hybrid-sc, temperature: 0.2}"])
+    loaded = recipe.load(PSC, {"method.temperature": 0.5, "method": {"kind": "hybrid-sc", "temperature": 0.2}})
     assert loaded.method == recipe.HybridSC(temperature=0.5)
 
 
@@ -227,7 +227,7 @@ def test_mistake_in_one_line(override: str, said: str) -> None:
 def test_settings_of_own_data_fit_no_other(setting: str, value: str) -> None:
     said = mistake(f"data.{setting}={value}")
     assert said == f"data: {setting} is {value}, but name is digits; only own data has it"
-    own = recipe.load(PSC, [*OWN, "data.min_images=5", f"data.{setting}={value}"])
+    own = recipe.load(PSC, recipe.parse_overrides([*OWN, "data.min_images=5", f"data.{setting}={value}"]))
     assert getattr(own.data, setting) is not None
 
 
@@ -260,16 +260,16 @@ def test_mistake_with_own_data(override: str, said: str) -> None:
 
 
 def test_own_data_is_taken_as_it_is_unless_a_profile_is_said() -> None:
-    assert recipe.load(PSC, OWN).data.profile_used == "natural"
-    assert recipe.load(PSC, [*OWN, "data.profile=step"]).data.profile_used == "step"
-    assert recipe.load(PSC, ["data.profile=null"]).data.profile_used == "exponential"
+    assert recipe.load(PSC, recipe.parse_overrides(OWN)).data.profile_used == "natural"
+    assert recipe.load(PSC, recipe.parse_overrides([*OWN, "data.profile=step"])).data.profile_used == "step"
+    assert recipe.load(PSC, {"data.profile": None}).data.profile_used == "exponential"
 
 
 def test_paths_are_those_of_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/me")
     paths = ["data.path=birds/../images", "data.root=~/data", "network={kind: timm, weights: resnet.pth}"]
-    one = recipe.load(PSC, [*OWN, *paths])
+    one = recipe.load(PSC, recipe.parse_overrides([*OWN, *paths]))
     assert (one.data.path, one.data.root) == (str(tmp_path / "images"), "/home/me/data")
     assert isinstance(one.network, recipe.Timm) and one.network.weights == str(tmp_path / "resnet.pth")
 
@@ -310,7 +310,7 @@ def test_every_setting_explains_a_value_it_cannot_take() -> None:
     for kinds in KINDS:
         kinds = [*kinds, "augment.jitter={}", "published={top1: 0.5, source: x}"]
         # Where one of these is null, it is a block that the method does not take, or that is asked for in its own turn.
-        for name in set(_leaves(recipe.load(PSC, kinds).model_dump(mode="json"))) - {"pruning"}:
+        for name in set(_leaves(recipe.load(PSC, recipe.parse_overrides(kinds)).model_dump(mode="json"))) - {"pruning"}:
             said = mistake(*kinds, f"{name}={nonsense}")
             assert re.fullmatch(rf"{re.escape(name)} is .*; allowed: \S.*", said), name
 
@@ -411,14 +411,14 @@ def test_name_is_that_of_the_recipe_or_the_file(tmp_path: Path) -> None:
     file = write(tmp_path, recipe.text_of(CE))
     assert recipe.load(CE).name == CE
     assert recipe.load(file).name == "mine"
-    assert recipe.load(file, ["name=other"]).name == "other"
+    assert recipe.load(file, {"name": "other"}).name == "other"
     assert recipe.load(write(tmp_path, "name: own\n" + recipe.text_of(CE))).name == "own"
 
 
 def test_file_from_a_windows_editor(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_bytes(b"\xef\xbb\xbf" + recipe.text_of(CE).replace("\n", "\r\n").encode())
-    assert recipe.load(str(file)) == recipe.load(CE, ["name=mine"])
+    assert recipe.load(str(file)) == recipe.load(CE, {"name": "mine"})
 
 
 def test_shipped_names_are_in_the_order_of_their_numbers() -> None:
@@ -510,7 +510,7 @@ def test_dump_and_load_give_the_same_recipe(
 
 
 def test_dump_is_read_back_from_a_file(tmp_path: Path) -> None:
-    one = recipe.load(PSC, ["optimizer.lr=1e-7", "clip=3"])
+    one = recipe.load(PSC, {"optimizer.lr": 1e-07, "clip": 3})
     assert recipe.load(write(tmp_path, recipe.dump(one))) == one
 
 
@@ -571,11 +571,11 @@ def test_an_optimiser_without_a_kind_is_sgd() -> None:
     raw = one.model_dump(mode="json")
     del raw["optimizer"]["kind"]
     assert recipe.parse(raw) == one
-    assert recipe.load(CE, ["optimizer.kind=sgd"]) == one
+    assert recipe.load(CE, {"optimizer.kind": "sgd"}) == one
 
 
 def test_another_optimiser_starts_from_its_defaults() -> None:
-    assert recipe.load(CE, ["optimizer.lr=0.1", "optimizer.kind=muon"]).optimizer == recipe.Muon(lr=0.1)
+    assert recipe.load(CE, {"optimizer.lr": 0.1, "optimizer.kind": "muon"}).optimizer == recipe.Muon(lr=0.1)
     assert mistake("optimizer.kind=adam") == "optimizer.kind is 'adam'; allowed: sgd or muon"
     assert mistake("optimizer.factor=1") == (
         "setting optimizer.factor does not go with optimizer.kind sgd, only with muon"
@@ -592,18 +592,18 @@ def test_a_mirrored_network_has_two_copies_of_as_many_channels() -> None:
 
 
 def test_stages_of_image_sizes_follow_each_other() -> None:
-    assert recipe.load(CE, ["augment.stages=[[0.4, 16], [0.7, 24]]"]).augment.stages == ((0.4, 16), (0.7, 24))
+    assert recipe.load(CE, {"augment.stages": [[0.4, 16], [0.7, 24]]}).augment.stages == ((0.4, 16), (0.7, 24))
     said = mistake("augment.stages=[[0.7, 16], [0.7, 24]]")
     assert said == "augment: stages end at 0.7, 0.7; each must end after the one before"
     assert "augment.stages" in mistake("augment.stages=[[0.5, 4]]")
 
 
 def test_a_scale_of_stages_needs_stages_and_makes_nothing_larger() -> None:
-    assert recipe.load(CE, ["augment.stages=[[0.5, 16]]", "augment.stage_scale=1.5"]).augment.stage_scale == 1.5
+    assert recipe.load(CE, {"augment.stages": [[0.5, 16]], "augment.stage_scale": 1.5}).augment.stage_scale == 1.5
     said = mistake("augment.stage_scale=1.5")
     assert said == "augment: stage_scale is 1.5, but there are no stages; set stages, or stage_scale to 1"
     gone = "augment.stages=[]", "augment.stage_scale=1"
-    assert not recipe.load("cifar10-lt-10/best-hour", gone).augment.stages
+    assert not recipe.load("cifar10-lt-10/best-hour", recipe.parse_overrides(gone)).augment.stages
     for scale in ("0.5", "1e308"):
         said = mistake(f"augment.stage_scale={scale}")
         assert said == f"augment.stage_scale is {float(scale)!r}; allowed: a number of at least 1 and at most 4"
@@ -616,7 +616,7 @@ def test_a_text_from_before_a_setting_existed_still_says_the_same_recipe():
     assert older != text
     assert recipe.says(older, settings)
     assert not recipe.says(older.replace("seed: 0", "seed: 1"), settings)
-    assert not recipe.says(older, recipe.load("digits-lt/ce", ["pruning.share=0.5"]))
+    assert not recipe.says(older, recipe.load("digits-lt/ce", {"pruning.share": 0.5}))
 
 
 def test_a_retired_setting_that_was_off_is_dropped_and_one_that_was_on_is_refused() -> None:
@@ -636,7 +636,7 @@ def test_files_overrides_and_saved_texts_may_have_retired_settings(
     saved = recipe.dump(plain).replace("method:\n", "method:\n  mixup: null\n")
     assert recipe.says(saved, plain)
     assert recipe.load(write(tmp_path, saved)) == plain
-    assert recipe.load(CE, ["method.mixup=null"]) == plain
+    assert recipe.load(CE, {"method.mixup": None}) == plain
 
 
 def test_a_recipe_from_when_logit_adjustment_could_have_prototypes_loads_if_it_had_none() -> None:

@@ -361,8 +361,8 @@ def small(name: str, root: Path) -> list[str]:
 def test_recipe_trains_two_steps(name: str, root: Path, tmp_path: Path) -> None:
     cut = [*small(name, root), "epochs=1", "log_every=1", "tensorboard=false"]
     where = None if name.startswith("own/") else root
-    images = len(datamodule.load(recipe.load(name, cut), data_root=where).chosen)
-    one = recipe.load(name, [*cut, f"batch_size={images // 2}"])
+    images = len(datamodule.load(recipe.load(name, recipe.parse_overrides(cut)), data_root=where).chosen)
+    one = recipe.load(name, recipe.parse_overrides([*cut, f"batch_size={images // 2}"]))
     summary = train.train(one, tmp_path, data_root=where, device="cpu", console=Console(quiet=True))
     run = RunDir.open(tmp_path)
     log = list(run.read_log())

@@ -27,7 +27,7 @@ def _never(index):
 
 
 def split_of(given: Listing, readable=None, *, split=None, **settings):
-    one = recipe.load("own/small", [f"split={split or 'null'}"])
+    one = recipe.load("own/small", recipe.parse_overrides([f"split={split or 'null'}"]))
     one = one.model_copy(update={"data": data(**settings)})
     readable = np.arange(len(given.source.labels)) if readable is None else np.array(readable)
     return custom_data.split(given, given.source, readable, one)

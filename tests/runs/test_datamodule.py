@@ -41,7 +41,9 @@ def images(tmp_path) -> Path:
 
 
 def own(images: Path, *overrides: str) -> recipe.Recipe:
-    return recipe.load("own/small", [*small_trainings.EVERYTHING, *CUT, f"data.path={images}", *overrides])
+    return recipe.load(
+        "own/small", recipe.parse_overrides([*small_trainings.EVERYTHING, *CUT, f"data.path={images}", *overrides])
+    )
 
 
 def in_command(images: Path, out: Path, *overrides: str, script: Path | None = None):
@@ -84,8 +86,11 @@ def test_a_folder_of_png_files_gives_the_batches_of_the_parquet_files(tmp_path, 
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(fake_datasets.encode(image))
     small = ["data.n_max=10", "data.imbalance=5", "batch_size=32"]
-    named = recipe.load(f"{name}-lt-100/hybrid-psc", small)
-    folder = recipe.load(f"{name}-lt-100/hybrid-psc", [*small, "data.name=own", f"data.path={tmp_path / 'folder'}"])
+    named = recipe.load(f"{name}-lt-100/hybrid-psc", recipe.parse_overrides(small))
+    folder = recipe.load(
+        f"{name}-lt-100/hybrid-psc",
+        recipe.parse_overrides([*small, "data.name=own", f"data.path={tmp_path / 'folder'}"]),
+    )
     of_parquet, of_folder = seen(named, tmp_path, steps=5), seen(folder, None, steps=5)
     assert len(of_parquet) == 20
     for one, other in zip(of_parquet, of_folder, strict=True):
@@ -206,7 +211,7 @@ def test_model_says_which_prior_it_assumes(tmp_path, images):
     ("tau", "expected"), [(1, [0.5, 0, 0.5]), (0.5, [0.75, 0, 0.25]), (2, [0.1, 0, 0.9]), (1e6, [0, 0, 1])]
 )
 def test_logit_adjustment_takes_the_prior_away_again(tau, expected):
-    adjusted = recipe.load("digits-lt/logit-adjustment", [f"method.tau={tau}"])
+    adjusted = recipe.load("digits-lt/logit-adjustment", recipe.parse_overrides([f"method.tau={tau}"]))
     assert build.prior(adjusted, np.array([9, 0, 1])).tolist() == pytest.approx(expected)
 
 

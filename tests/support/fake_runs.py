@@ -51,7 +51,7 @@ def write(
     """
     run, rng = RunDir(path), np.random.default_rng([classes, seed])
     run.make()
-    settings = recipe.load(f"digits-lt/{method}", [f"seed={seed}", "epochs=20", *overrides])
+    settings = recipe.load(f"digits-lt/{method}", recipe.parse_overrides([f"seed={seed}", "epochs=20", *overrides]))
     each = class_counts.exponential(n_max, classes, imbalance)
     names = names or [f"class {c:04}" for c in range(classes)]
     labels = np.random.default_rng([data, classes]).permutation(np.repeat(np.arange(classes), per_class))

@@ -32,7 +32,7 @@ STEPS = 40  # 304 images, batch 64
 
 
 def settings(name: str, *overrides: str) -> recipe.Recipe:
-    return recipe.load(f"digits-lt/{name}", [*EVERYTHING, *overrides])
+    return recipe.load(f"digits-lt/{name}", recipe.parse_overrides([*EVERYTHING, *overrides]))
 
 
 def command(*arguments: str | Path, script: Path | None = None, **kwargs: Any) -> subprocess.Popen[str]:
@@ -106,5 +106,7 @@ def train_on_folder(root: Path) -> tuple[Path, Path]:
     overrides = ["epochs=1", "network.width=4", "batch_size=8", "tensorboard=false", "method.kind=ce"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
-        train.train(recipe.load("own/small", [f"data.path={data}", *overrides]), run, device="cpu")
+        train.train(
+            recipe.load("own/small", recipe.parse_overrides([f"data.path={data}", *overrides])), run, device="cpu"
+        )
     return run, data

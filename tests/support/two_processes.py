@@ -100,7 +100,7 @@ def mirrored_gradients(rank: int | None) -> dict[str, torch.Tensor]:
 def _gradients(name: str, rank: int | None, *settings: str) -> dict[str, torch.Tensor]:
     """The gradient of one step of a hybrid network, in double precision."""
     torch.manual_seed(0)
-    one = recipe.load(f"digits-lt/{name}", [*settings, "network.width=4"])
+    one = recipe.load(f"digits-lt/{name}", recipe.parse_overrides([*settings, "network.width=4"]))
     method = build.method(one, np.ones(10, np.int64)).double()
     generator = torch.Generator().manual_seed(1)
 

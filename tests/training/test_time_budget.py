@@ -135,7 +135,7 @@ def test_training_ends_in_time_and_at_the_end_of_its_schedule(on, machine):
 
 
 def test_the_end_of_the_schedule_has_the_lowest_rate_and_alpha():
-    settings = recipe.load("cifar100-lt-100/hybrid-psc", ["schedule.kind=one-cycle"])
+    settings = recipe.load("cifar100-lt-100/hybrid-psc", {"schedule.kind": "one-cycle"})
     last = Clock.part(1.0, epochs=200, steps_per_epoch=21)
     assert build.learning_rate(settings, last) < 1e-3 * settings.optimizer.lr
     assert schedules.parabolic(last) < 0.01
@@ -394,7 +394,7 @@ def test_two_processes_go_by_the_clock_of_the_first(tmp_path, learning):
     ("given", "seconds"), [("budget=15m", 900.0), ("budget=90", 90.0), ("budget=1h30m", 5400.0), ("budget=null", None)]
 )
 def test_a_recipe_takes_seconds_or_text_and_writes_seconds(given, seconds):
-    settings = recipe.load("digits-lt/ce", [given])
+    settings = recipe.load("digits-lt/ce", recipe.parse_overrides([given]))
     assert settings.budget == seconds
     assert recipe.parse({**settings.model_dump(mode="json")}) == settings
     assert f"budget: {'null' if seconds is None else seconds}" in recipe.dump(settings)
@@ -414,7 +414,7 @@ def test_a_recipe_takes_seconds_or_text_and_writes_seconds(given, seconds):
 )
 def test_anything_else_is_refused_in_one_line(given, message):
     with pytest.raises(ValueError, match=message) as error:
-        recipe.load("digits-lt/ce", [given])
+        recipe.load("digits-lt/ce", recipe.parse_overrides([given]))
     assert "\n" not in str(error.value)
 
 

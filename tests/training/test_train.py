@@ -205,7 +205,7 @@ def test_with_pruning_what_was_hard_is_shown_more_often_until_the_end_is_near(tm
 def test_a_network_that_cannot_take_small_images_is_named(tmp_path):
     small = ["network.kind=timm", "network.name=vgg11", "data.image_size=32", "augment.stages=[[0.5, 8]]"]
     with pytest.raises(ValueError, match=r"network vgg11 cannot take images of 8 x 8 pixels .*augment\.stages"):
-        train.train(recipe.load("digits-lt/ce", small), tmp_path / "run", device="cpu")
+        train.train(recipe.load("digits-lt/ce", recipe.parse_overrides(small)), tmp_path / "run", device="cpu")
 
 
 # Each step takes a while, so that there is time to interrupt.
@@ -262,7 +262,7 @@ def test_an_edited_recipe_is_noticed(tmp_path):
 def test_a_network_that_cannot_take_the_images_is_named(tmp_path):
     overrides = ["network.kind=timm", "network.name=vit_tiny_patch16_224"]
     with pytest.raises(ValueError, match="network vit_tiny_patch16_224 cannot take images of 16 x 16 pixels"):
-        train.train(recipe.load("digits-lt/ce", overrides), tmp_path / "run", device="cpu")
+        train.train(recipe.load("digits-lt/ce", recipe.parse_overrides(overrides)), tmp_path / "run", device="cpu")
     assert not (tmp_path / "run").exists()
 
 

@@ -90,7 +90,7 @@ def demo(
     torch.set_num_threads(1)
     summaries = {}
     for name in ("ce", "hybrid-psc"):
-        settings = recipe.load(f"digits-lt/{name}", [f"seed={seed}"])
+        settings = recipe.load(f"digits-lt/{name}", {"seed": seed})
         with _interruptible():
             summaries[name] = train.train(settings, folder / name)
     if as_json:

@@ -71,7 +71,7 @@ def plan(
     listed = [
         Training(
             name,
-            settings := recipe.load(name, [*changes, f"seed={seed}"]),
+            settings := recipe.load(name, recipe.parse_overrides([*changes, f"seed={seed}"])),
             (*options, "--seed", str(seed)),
             folder / settings.name / f"seed-{seed}",
         )
@@ -102,7 +102,7 @@ def difference(one: Recipe, other: Recipe, *, but: Sequence[str] = ()) -> tuple[
         other: another one.
         but: settings, or blocks of them, that may differ.
 
-    >>> one, other = recipe.load("digits-lt/ce"), recipe.load("digits-lt/ce", ["data.imbalance=50", "seed=3"])
+    >>> one, other = recipe.load("digits-lt/ce"), recipe.load("digits-lt/ce", {"data.imbalance": 50, "seed": 3})
     >>> difference(one, other, but=["seed"])
     ('data.imbalance', 100.0, 50.0)
     """

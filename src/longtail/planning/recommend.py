@@ -86,7 +86,7 @@ def choose(name: str, overrides: Sequence[str] = (), *, template: str | None = N
         return prepare(path, overrides, template=template)
     if template is not None:
         raise ValueError(f"--recipe is {template}, but {name} is no data; leave it out, or name your images first")
-    return Chosen(recipe.load(name, overrides))
+    return Chosen(recipe.load(name, recipe.parse_overrides(overrides)))
 
 
 def prepare(path: Path, overrides: Sequence[str] = (), *, template: str | None = None) -> Chosen:
@@ -109,7 +109,7 @@ def prepare(path: Path, overrides: Sequence[str] = (), *, template: str | None =
 def read(path: Path, overrides: Sequence[str] = ()) -> Listing:
     """Read somebody's own data as the settings say; see `prepare`."""
     of_data = [each for each in overrides if each.strip().startswith("data.")]
-    return custom_data.read(recipe.load(SMALL, [*_of(path), *of_data]).data)
+    return custom_data.read(recipe.load(SMALL, recipe.parse_overrides([*_of(path), *of_data])).data)
 
 
 def sizes(listing: Listing) -> Sizes | None:
@@ -123,7 +123,7 @@ def sizes(listing: Listing) -> Sizes | None:
 
 def settled(path: Path, advice: Advice, overrides: Sequence[str] = ()) -> Recipe:
     """All settings: those of the template, then what is advised, then what the user has decided."""
-    return recipe.load(advice.recipe, [*_of(path), *advice.overrides, *overrides])
+    return recipe.load(advice.recipe, recipe.parse_overrides([*_of(path), *advice.overrides, *overrides]))
 
 
 def _of(path: Path) -> list[str]:
@@ -154,7 +154,7 @@ def advise(listing: Listing, overrides: Sequence[str] = (), *, sizes: Sizes, tem
     """
     small = sizes.median <= _SMALL
     chosen = template or (SMALL if small else LARGE)
-    settings = recipe.load(chosen, [*_OWN, *overrides])
+    settings = recipe.load(chosen, recipe.parse_overrides([*_OWN, *overrides]))
     decided = {each.partition("=")[0].strip() for each in overrides}
     side = f"half of the images have a shorter side of {sizes.median:,} pixels or less"
     other = f"for the other one: --recipe {LARGE if small else SMALL}"

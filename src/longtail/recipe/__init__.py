@@ -2,7 +2,7 @@
 
 from longtail.recipe.data import Augment, Data, Jitter
 from longtail.recipe.fields import Settings
-from longtail.recipe.loading import dump, load, names, parse, says, schema, shipped, text_of
+from longtail.recipe.loading import dump, load, names, parse, parse_overrides, says, schema, shipped, text_of
 from longtail.recipe.model import (
     SGD,
     Airbench,
@@ -76,6 +76,7 @@ __all__ = [
     "names",
     "network_name",
     "parse",
+    "parse_overrides",
     "says",
     "schema",
     "shipped",

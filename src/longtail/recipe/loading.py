@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_args
 
 import yaml
@@ -99,29 +100,50 @@ def _unknown_recipe(name: str) -> str:
     return f"unknown recipe {yaml_value(name)}: {absent}{hint} (longtail recipes lists all)"
 
 
-def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
+def load(name: str, overrides: Mapping[str, object] = MappingProxyType({})) -> Recipe:
     """Read a recipe and override some of its settings.
 
     Args:
         name: a shipped name, or the path of a YAML file.
-        overrides: texts such as `method.temperature=0.07`; the value is YAML. Another `kind` of a block starts that
-            block from its defaults, wherever in the list it stands. Of two values for one setting the last counts.
+        overrides: values by the dotted names of settings. Another `kind` of a block starts that block from its
+            defaults, in whatever order they are given.
     Raises: ValueError, in one line, for an unknown recipe, an unknown setting (with the nearest), or a bad value.
 
-    >>> load("digits-lt/hybrid-psc", ["epochs=3", "method.alpha.kind=linear"]).method.alpha
+    >>> load("digits-lt/hybrid-psc", {"epochs": 3, "method.alpha.kind": "linear"}).method.alpha
     Linear(kind='linear')
     """
     raw = _read_yaml(text_of(name), name)
     if not isinstance(raw, dict):
-        held = "nothing" if raw is None else f"a {type(raw).__name__}"
-        raise ValueError(f"{name} holds {held}; a recipe is a mapping of settings, such as epochs: 200")
+        content = "nothing" if raw is None else f"a {type(raw).__name__}"
+        raise ValueError(f"{name} holds {content}; a recipe is a mapping of settings, such as epochs: 200")
     raw = _with_kinds(raw)
     raw["name"] = raw.get("name") or (name if name in shipped() else Path(name).stem)
-    assigned = [_parse(override) for override in overrides]
+    assigned = [(setting.split("."), value) for setting, value in overrides.items()]
     # Blocks before what is in them, and kinds first: they reset a block in which other overrides then set their values.
     for keys, value in sorted(assigned, key=lambda item: (len(item[0]), item[0][-1] != "kind")):
         _assign(raw, keys, value)
     return parse(raw)
+
+
+def parse_overrides(texts: Sequence[str]) -> dict[str, object]:
+    """Read changes of settings as a command line has them.
+
+    Args:
+        texts: such as `method.temperature=0.07`; the value is YAML. Of two values for one setting the last counts.
+    Returns: values by name, as `load` takes them.
+    Raises: ValueError, in one line, for a text of another form.
+
+    >>> parse_overrides(["clip=null", "method.temperature=7e-2"])
+    {'clip': None, 'method.temperature': 0.07}
+    """
+    changes = dict[str, object]()
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name = name.strip()
+        if not (equals and all(name.split("."))):
+            raise ValueError(f"--set {text!r} is not of the form name=value, as in method.temperature=0.07")
+        changes[name] = _read_yaml(value, f"--set {text!r}")
+    return changes
 
 
 def parse(raw: dict[str, Any]) -> Recipe:
@@ -186,14 +208,6 @@ def says(text: str, recipe: Recipe) -> bool:
 def schema() -> dict[str, Any]:
     """The JSON schema of a recipe, by which editors complete and check it."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Recipe.model_json_schema()}
-
-
-def _parse(override: str) -> tuple[list[str], Any]:
-    name, equals, value = override.partition("=")
-    keys = name.strip().split(".")
-    if not (equals and all(keys)):
-        raise ValueError(f"--set {override!r} is not of the form name=value, as in method.temperature=0.07")
-    return keys, _read_yaml(value, f"--set {override!r}")
 
 
 def _assign(raw: dict[str, Any], keys: list[str], value: Any) -> None:

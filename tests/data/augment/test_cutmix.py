@@ -96,7 +96,9 @@ def test_two_processes_mix_as_one_does():
 @pytest.mark.parametrize("kind", ["ce", "logit-adjustment"])
 def test_the_loss_counts_both_labels_by_their_shares(kind, smoothing):
     torch.manual_seed(0)
-    settings = recipe.load(f"digits-lt/{kind}", ["network.width=4", f"method.smoothing={smoothing}"])
+    settings = recipe.load(
+        f"digits-lt/{kind}", recipe.parse_overrides(["network.width=4", f"method.smoothing={smoothing}"])
+    )
     counts = [40, 16, 6]
     method = build.method(settings, torch.tensor(counts).numpy())
     images, own, other = torch.randn(1, 2, 3, 16, 16), torch.tensor([0, 2]), torch.tensor([1, 0])
@@ -117,4 +119,4 @@ def test_an_impossible_probability_is_named(value):
 @pytest.mark.parametrize("kind", ["hybrid-sc", "hybrid-psc"])
 def test_a_contrastive_loss_takes_no_mixed_images(kind):
     with pytest.raises(ValueError, match=rf"augment.cutmix is 0.5 and method.kind is {kind}"):
-        recipe.load(f"digits-lt/{kind}", ["augment.cutmix=0.5"])
+        recipe.load(f"digits-lt/{kind}", {"augment.cutmix": 0.5})
