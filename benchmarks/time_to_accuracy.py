@@ -5,7 +5,7 @@ Usage: python benchmarks/time_to_accuracy.py --data-root DIR --rows fast ce-15 [
 Rows that are not named are not trained. What is finished is left alone and what was interrupted goes on, so the same
 command can be given again and again. Results are kept in `time_to_accuracy.json`, from which `time_to_accuracy.md` and
 `time_to_accuracy.svg` are written each time; an entry that is taken out of it is measured anew if its run is gone too.
-A row of 15 minutes takes about 16 for each seed on a machine of 250 images/s (`hardware.py`).
+A row of 15 minutes takes about 16 for each seed on a machine of 250 images/s (`machine.py`).
 """
 
 import argparse
@@ -242,7 +242,7 @@ class Result:
         epochs: as many as the steps make.
         minutes: of the clock.
         reference: minutes.
-        speed: images/s of `hardware.py`, the mean of both measurements.
+        speed: images/s of `machine.py`, the mean of both measurements.
         vectors: what PyTorch uses of the processor.
         precision: of the network.
         commit: of the code.
@@ -388,7 +388,7 @@ def report(saved: Results, where: str) -> str:
 
 CIFAR-100-LT, imbalance 100, {IMAGES:,} training images, where nothing else is said. Last epoch, the 5,000 test images
 that were at hand, mean and standard deviation over seeds 0, 1, ... The minutes are those of the command from its start
-to its results; writing the report comes after them. A reference minute is one of a machine on which `hardware.py`
+to its results; writing the report comes after them. A reference minute is one of a machine on which `machine.py`
 measures {machine.REFERENCE:.0f} images/s, right before and right after each run. All rows are trained with `--budget`,
 so with the whole schedule of the recipe. The budget is set by the measurement before a run and the reference minutes by
 the mean of both, so a run can have more or less of them than it was meant to. That measure is in float32,
