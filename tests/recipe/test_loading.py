@@ -238,7 +238,7 @@ OWN = ("data.name=own", "data.profile=null", "data.imbalance=100")
     ("override", "said"),
     [
         ("data.path=''", "data.path is ''; allowed: text that is not empty or null"),
-        ("data.form=csv", "data.form is 'csv'; allowed: folder, table, hub, list, inaturalist or coco or null"),
+        ("data.form=csv", "data.form is 'csv'; allowed: hub, table, coco, inaturalist, list or folder or null"),
         ("data.test_share=1", "data.test_share is 1; allowed: a number of at least 0 and below 1 or null"),
         (
             "data={name: own, test_share: 0.5, validation_share: 0.5}",

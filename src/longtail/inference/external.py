@@ -13,7 +13,7 @@ from longtail import metrics, recipe
 from longtail.data import sources
 from longtail.data.class_counts import Groups
 from longtail.data.source import PARTS, Listing, Part
-from longtail.data.sources.detect import tell
+from longtail.data.sources.detect import detect
 from longtail.inference import predict
 from longtail.inference.inputs import Queries, Query
 from longtail.metrics import Summary
@@ -114,7 +114,7 @@ def _name(run: RunDir, title: str, data: Path) -> str:
 def _read(run: RunDir, data: Path) -> Listing:
     own = recipe.load(str(run.recipe)).data
     column = own.label_column if own.name == "own" else None
-    if column is not None and tell(data, label_column=column).form not in ("table", "hub"):
+    if column is not None and not detect(data, label_column=column).format.has_columns:
         column = None  # the run learnt from a table, and this is none
     listing = sources.read(data, label_column=column)
     if sources.fingerprint(listing.source) == run.read_json(run.split)["fingerprint"]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from longtail.data.sources import Images, unlabelled
-from longtail.data.sources.detect import LISTINGS
+from longtail.data.sources.detect import endings
 
 STANDARD_INPUT = "-"
 
@@ -71,7 +71,7 @@ def _part(path: str, lines: Iterable[bytes], root: Path | None) -> Queries:
         names = (line.removesuffix(b"\n").removesuffix(b"\r") for line in lines)
         return Queries((_file(os.fsdecode(name)) for name in names if name), None)
     folder = os.path.isdir(path)  # noqa: PTH112 - no name makes it raise
-    if folder or Path(path).suffix.lower() in LISTINGS:
+    if folder or Path(path).suffix.lower() in endings():
         images = _images(Path(path), root)
         return Queries(_listed(images, by_file=folder), len(images.ids))
     return Queries(iter([_file(path)]), 1)

@@ -3,12 +3,31 @@
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticKnownError
 
 from longtail.recipe.fields import AtLeastOne, Colour, Fraction, Listed, Place, Positive, Settings, Share, Text
 from longtail.text import yaml_value
 
 Profile = Literal["exponential", "pareto", "step", "natural"]
+
+
+def _formats() -> tuple[str, ...]:
+    from longtail.data.sources.detect import names  # pyarrow takes a while: only recipes that set it wait for it
+
+    return names()
+
+
+def _known_format(name: str) -> str:
+    if name not in _formats():
+        raise PydanticKnownError("literal_error", {"expected": ", ".join(_formats())})
+    return name
+
+
+# The formats are listed once, where they are read; here they are looked up when a name is checked, or the schema made.
+FormatName = Annotated[
+    str, AfterValidator(_known_format), Field(json_schema_extra=lambda schema: schema.update(enum=[*_formats()]))
+]
 
 
 class Data(Settings):
@@ -43,9 +62,7 @@ class Data(Settings):
     path: Place | None = Field(
         default=None, description="own data: a folder, a manifest, a list, or parquet with images in it"
     )
-    form: Literal["folder", "table", "hub", "list", "inaturalist", "coco"] | None = Field(
-        default=None, description="own data: as what it is read; null: as its files tell"
-    )
+    form: FormatName | None = Field(default=None, description="own data: as what it is read; null: as its files tell")
     root: Place | None = Field(
         default=None, description="own data: where paths in a file start; null: where that file is"
     )

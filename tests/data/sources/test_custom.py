@@ -1,15 +1,12 @@
-"""Somebody's own data: as what it is taken, when that cannot be told, and what is said of it."""
+"""Custom data: options, what is said of it, and its images without labels."""
 
 import multiprocessing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow.parquet
 import pytest
 
 from longtail.data import sources
-from longtail.data.sources.images import Names, file_names
 from support import fake_datasets
 from support.fake_datasets import encode, picture
 from support.messages import one_line
@@ -30,89 +27,6 @@ def folder(root: Path, *, parts: tuple[str, ...] = ("",)) -> Path:
 MANIFEST = "path,label\ncat/1.png,x\ndog/1.png,y\n"
 
 
-# --- as what it is taken ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "form", "words"),
-    [
-        ("birds.csv", MANIFEST, "table", "CSV manifest (birds.csv)"),
-        ("metadata.tsv", MANIFEST.replace(",", "\t"), "table", "TSV manifest (metadata.tsv)"),
-        ("birds_train.txt", "cat/1.png 0\ndog/1.png 1\n", "list", "list of paths and class numbers (birds_train.txt)"),
-        (
-            "birds.json",
-            '{"images": [], "annotations": [], "categories": []}',
-            "inaturalist",
-            "iNaturalist JSON (birds.json)",
-        ),
-    ],
-)
-def test_a_folder_that_is_two_things_is_refused(tmp_path: Path, name: str, content: str, form: Any, words: str) -> None:
-    folder(tmp_path)
-    (tmp_path / name).write_text(content, encoding="utf-8")
-    with pytest.raises(ValueError, match="can be read as") as error:
-        sources.read(tmp_path)
-    one_line(error, tmp_path, f"as {words} or as image folder", f"data.form={form} or data.form=folder")
-    assert sources.read(tmp_path, form="folder").source.class_names == ("cat", "dog")
-    if form != "inaturalist":
-        assert len(sources.read(tmp_path, form=form).source.labels) == 2
-
-
-def test_files_that_name_no_images_and_classes_do_not_stand_in_the_way(tmp_path: Path) -> None:
-    folder(tmp_path)
-    for name, content in {
-        "notes.csv": "when,what\n1,2\n",
-        "captions.csv": "path,caption\ncat/1.png,x\n",
-        "broken.csv": 'foto,"label\n',
-        "README.txt": "cats and dogs\n",
-        "classes.txt": "cat\ndog\n",
-        "settings.json": "{",
-        ".birds.csv": MANIFEST,
-        "latin.txt": "Häher",
-        "empty.jsonl": "",
-    }.items():
-        (tmp_path / name).write_text(content, encoding="latin-1")
-    pyarrow.parquet.write_table(pyarrow.table({"path": ["cat/1.png"]}), tmp_path / "predictions.parquet")
-    assert sources.read(tmp_path).form == "image folder"
-
-
-def test_images_and_a_manifest_that_are_one_thing(tmp_path: Path) -> None:
-    """Folders that are no classes: one folder of images, or a part of a split without classes."""
-    for name in ("images", "train"):
-        (tmp_path / name / name).mkdir(parents=True)
-        (tmp_path / name / name / "1.png").write_bytes(PNG)
-        (tmp_path / name / "labels.csv").write_text(f"path,label\n{name}/1.png,x\n2.png,y\n", encoding="utf-8")
-        listing = sources.read(tmp_path / name)
-        assert listing.form == "CSV manifest (labels.csv)" and listing.source.class_names == ("x", "y")
-
-
-def test_a_form_that_it_has_not(tmp_path: Path) -> None:
-    folder(tmp_path)
-    for form in ("table", "hub", "list", "inaturalist", "coco"):
-        with pytest.raises(
-            ValueError, match=f"cannot be read with data.form={form}; it could be image folder"
-        ) as error:
-            sources.read(tmp_path, form=form)
-        one_line(error, tmp_path)
-    (tmp_path / "birds.csv").write_text(MANIFEST, encoding="utf-8")
-    with pytest.raises(ValueError, match="it could be CSV manifest") as error:
-        sources.read(tmp_path / "birds.csv", form="list")
-    one_line(error, tmp_path / "birds.csv", "(table)")
-
-
-def test_what_can_be_read_not_at_all(tmp_path: Path) -> None:
-    (tmp_path / "birds.xlsx").touch()
-    with pytest.raises(ValueError, match="no data that can be read") as error:
-        sources.read(tmp_path / "birds.xlsx")
-    one_line(error, tmp_path / "birds.xlsx", "a folder", ".csv", ".txt")
-    with pytest.raises(ValueError, match="holds no image files") as error:
-        sources.read(tmp_path)
-    one_line(error, tmp_path)
-    with pytest.raises(FileNotFoundError) as missing:
-        sources.read(tmp_path / "no such")
-    one_line(missing, tmp_path / "no such", "does not exist")
-
-
 def test_options_of_tables_are_refused_elsewhere(tmp_path: Path) -> None:
     folder(tmp_path)
     with pytest.raises(ValueError, match="not as a table") as error:
@@ -128,7 +42,20 @@ def test_options_of_tables_are_refused_elsewhere(tmp_path: Path) -> None:
         one_line(error, path, "no paths in it")
 
 
-# --- what is said of it -----------------------------------------------------------------------------------------------
+def _summary(source: sources.Source) -> tuple[list[str], list[tuple[int, ...]]]:
+    return list(source.ids), [source.image(i).shape for i in range(len(source.labels))]
+
+
+def test_a_source_goes_to_other_processes(tmp_path: Path) -> None:
+    folder(tmp_path / "folder")
+    fake_datasets.write_cifar_parquet(tmp_path, "cifar10", per_class_train=1, per_class_test=1)
+    for path in (tmp_path / "folder", tmp_path / "cifar10"):
+        source = sources.read(path).source
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            assert pool.apply(_summary, (source,)) == _summary(source)
+
+
+# --- descriptions -----------------------------------------------------------------------------------------------
 
 
 def test_a_description_of_few_classes(tmp_path: Path) -> None:
@@ -211,27 +138,3 @@ def test_images_of_a_folder_of_parquet(tmp_path: Path) -> None:
     encoded = images.encoded(10)
     assert isinstance(encoded, bytes)
     np.testing.assert_array_equal(sources.read(tmp_path / "cifar10").source.image(10), written["test"].pixels[0])
-
-
-# --- names ------------------------------------------------------------------------------------------------------------
-
-
-def test_names_are_a_sequence() -> None:
-    names = Names(file_names(["a", "b", "c"]))
-    assert list(names) == names[:] == ["a", "b", "c"] and len(names) == 3
-    assert names[-1] == names[np.int64(2)] == "c" and names[::-2] == ["c", "a"] and "b" in names
-    with pytest.raises(IndexError):
-        names[3]
-
-
-def _summary(source: sources.Source) -> tuple[list[str], list[tuple[int, ...]]]:
-    return list(source.ids), [source.image(i).shape for i in range(len(source.labels))]
-
-
-def test_a_source_goes_to_other_processes(tmp_path: Path) -> None:
-    folder(tmp_path / "folder")
-    fake_datasets.write_cifar_parquet(tmp_path, "cifar10", per_class_train=1, per_class_test=1)
-    for path in (tmp_path / "folder", tmp_path / "cifar10"):
-        source = sources.read(path).source
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            assert pool.apply(_summary, (source,)) == _summary(source)

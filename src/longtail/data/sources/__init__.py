@@ -3,13 +3,13 @@
 from longtail.data.source import Listing, Pixels, Source, fingerprint
 from longtail.data.sources.builtin import NAMES, Name, Split, cache_folder, load
 from longtail.data.sources.custom import describe, read, unlabelled
-from longtail.data.sources.detect import Form
+from longtail.data.sources.format import Format
 from longtail.data.sources.hf_parquet import read_parquet
 from longtail.data.sources.images import Images
 
 __all__ = [
     "NAMES",
-    "Form",
+    "Format",
     "Images",
     "Listing",
     "Name",

@@ -1,4 +1,4 @@
-"""Columns: which column of a table says what, by its name."""
+"""Columns of a manifest: which one holds the path, the class, the split or a group, by its name."""
 
 import re
 import unicodedata
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from longtail.data.source import Part
 
-# Names as `plain` writes them. In groups, the widest comes first: a location has many sequences.
+# Names as `normalised` writes them. In groups, the widest comes first: a location has many sequences.
 PATH = ("filepath", "file_path", "path", "image_path", "img_path", "file_name", "filename", "file", "image", "img")
 LABEL = (
     *("label", "labels", "label_name", "class", "class_name", "classname", "category", "category_name", "species"),
@@ -50,10 +50,10 @@ class Columns:
     others: tuple[str, ...] = ()
 
 
-def tell(
+def identify(
     names: Sequence[str], *, where: str, label_column: str | None = None, group_column: str | None = None
 ) -> Columns:
-    """Tell columns by their names, whatever their order, case, blanks and hyphens.
+    """Identify columns by their names, whatever their order, case, blanks and hyphens.
 
     Args:
         names: of the columns.
@@ -61,7 +61,7 @@ def tell(
         label_column, group_column: columns that the user has named.
     Raises: ValueError if a named column is missing, or two columns mean the same.
 
-    >>> tell(["Image path", "species", "Location"], where="a.csv")
+    >>> identify(["Image path", "species", "Location"], where="a.csv")
     Columns(paths=('Image path',), labels=('species',), split=None, groups={'location': 'Location'}, others=())
     """
     for setting, column in (("label_column", label_column), ("group_by", group_column)):
@@ -90,10 +90,10 @@ def tell(
     )
 
 
-def known(names: Sequence[str]) -> int:
+def count_known(names: Sequence[str]) -> int:
     """How many of the names are names of columns that mean something.
 
-    >>> known(["filepath", "label", "weather"])
+    >>> count_known(["filepath", "label", "weather"])
     2
     """
     groups = (alias for aliases in GROUPS.values() for alias in aliases)
@@ -122,10 +122,10 @@ def part_in(stem: str) -> tuple[Part, str] | None:
     return PART_NAMES[stem[start:end].lower()], f"{stem[:start]}*{stem[end:]}"
 
 
-def plain(name: str) -> str:
+def normalised(name: str) -> str:
     """A name of a column without what people write differently.
 
-    >>> plain(" Class-Name ")
+    >>> normalised(" Class-Name ")
     'class_name'
     """
     return re.sub(r"[\s\-.]+", "_", unicodedata.normalize("NFC", name).strip().lower())
@@ -133,4 +133,4 @@ def plain(name: str) -> str:
 
 def _named(names: Sequence[str], aliases: Sequence[str]) -> list[str]:
     """The columns with one of the names, in the order of the table."""
-    return [name for name in names if plain(name) in aliases]
+    return [name for name in names if normalised(name) in aliases]

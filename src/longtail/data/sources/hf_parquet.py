@@ -77,10 +77,19 @@ def image_column(file: Path, schema: pyarrow.Schema) -> str | None:
 
     Raises: ValueError if several columns could be it.
     """
-    found = [field.name for field in schema if _holds_images(field)]
+    found = [field.name for field in schema if _is_image(field)]
     if len(found) > 1:
         raise ValueError(f"{file}: columns {' and '.join(found)} could both hold the images; keep one of them")
     return found[0] if found else None
+
+
+def holds_images(file: Path) -> bool:
+    """Whether a parquet file has a column with encoded images.
+
+    Raises: ValueError if it is damaged, or several columns could be it.
+    """
+    with open_parquet(file) as parquet:
+        return image_column(file, parquet.schema_arrow) is not None
 
 
 def embedded(files: Sequence[Path]) -> Images:
@@ -151,7 +160,7 @@ def _read_part(file: Path, label_column: str) -> _Part:
     return _Part(labels, names, _image_chunks(file, table[column]))
 
 
-def _holds_images(field: pyarrow.Field) -> bool:
+def _is_image(field: pyarrow.Field) -> bool:
     if pyarrow.types.is_struct(field.type):
         at = field.type.get_field_index("bytes")
         return at >= 0 and _is_binary(field.type.field(at).type)

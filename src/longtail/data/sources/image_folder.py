@@ -12,7 +12,8 @@ import pyarrow
 
 from longtail.data.source import PARTS
 from longtail.data.sources.columns import part_of
-from longtail.data.sources.images import file_names, of_files
+from longtail.data.sources.format import Format, Request
+from longtail.data.sources.images import Images, file_names, of_files
 from longtail.data.sources.records import Records
 from longtail.text import first_few, quantity
 
@@ -105,15 +106,19 @@ def holds_classes(root: Path) -> bool:
     return False
 
 
-def read_folder(root: Path) -> Records:
+def read_folder(request: Request) -> Records:
     """Read an image folder: the class of an image is the folder that holds it, `a/b` for nested ones.
 
     The folders directly below the root are the parts of a split if they have such names: train, val, test and the like.
+    If all that the folder holds is in one folder, that is the root.
 
-    Args:
-        root: the folder; if all it holds is in one folder, that is the root.
     Raises: ValueError if only some folders below the root are named like parts, or if there are no images.
     """
+    root = request.path
+    if request.root is not None:
+        raise ValueError(
+            f"data.root is {request.root}, but {root} is read as an image folder, which has no paths in it"
+        )
     folders = [*walk(root)]
     full = [folder for folder in folders if folder.images]
     if not full:
@@ -144,9 +149,15 @@ def read_folder(root: Path) -> Records:
     )
 
 
-def files_below(root: Path) -> pyarrow.Array:
-    """All image files of a folder and the folders in it, in natural order; `(N,)` binary, relative to it."""
-    return file_names(sorted((image for folder in walk(root) for image in folder.images), key=natural))
+def images_below(root: Path) -> Images:
+    """All image files of a folder and the folders in it, in natural order.
+
+    Raises: ValueError if there are none.
+    """
+    names = sorted((image for folder in walk(root) for image in folder.images), key=natural)
+    if not names:
+        raise ValueError(f"{root} holds no images, nor a file that lists any")
+    return of_files(root, file_names(names))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -230,3 +241,12 @@ def _ways(name: str) -> list[str]:
     """
     pieces = name.split("/") if name else []
     return ["/".join(pieces[:i]) for i in range(len(pieces) + 1)]
+
+
+IMAGE_FOLDER = Format(
+    name="folder",
+    title="image folder",
+    recognise=lambda folder, _: holds_classes(folder),
+    read=read_folder,
+    images=lambda request: images_below(request.path),
+)

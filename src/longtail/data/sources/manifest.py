@@ -12,35 +12,24 @@ import pyarrow
 from jaxtyping import Int
 
 from longtail.data.source import PARTS, Part
-from longtail.data.sources.columns import GROUPS, LABEL, PART_NAMES, PATH, Columns, part_of, tell
-from longtail.data.sources.hf_parquet import embedded
+from longtail.data.sources.columns import GROUPS, LABEL, PART_NAMES, PATH, Columns, identify, normalised, part_of
+from longtail.data.sources.format import Format, Request
+from longtail.data.sources.hf_parquet import embedded, holds_images
 from longtail.data.sources.images import Images, any_exists, file_names, found
 from longtail.data.sources.records import Records, is_numbers, numbered
-from longtail.data.sources.tables import Table, read_table
+from longtail.data.sources.tables import KINDS, Table, header, read_table
 from longtail.text import first_few
 
 
-def read_manifest(
-    files: Sequence[tuple[Path, Part | None]],
-    *,
-    where: Path,
-    root: Path | None = None,
-    label_column: str | None = None,
-    group_column: str | None = None,
-) -> Records:
+def read_manifest(request: Request) -> Records:
     """Read tables of images.
 
-    Args:
-        files: each with the part of the split that it is, `None` if it is not one.
-        where: the file, or the folder of the files.
-        root: where relative paths start; `None`: where their table is.
-        label_column, group_column: columns that the user has named.
-    Raises: ValueError if a table is damaged, or if it cannot be told what its columns or rows mean.
+    Raises: ValueError if a table is damaged, or if its columns or rows could mean several things or nothing.
     """
-    tables = [read_table(file) for file, _ in files]
-    columns = [_columns(table, label_column, group_column) for table in tables]
-    images, notes = _images(tables, columns, where, root)
-    labels, class_names, more = _labels(tables, columns, where)
+    tables = [read_table(file) for file in request.paths]
+    columns = [_columns(table, request.label_column, request.group_column) for table in tables]
+    images, notes = _images(tables, columns, request.path, request.root)
+    labels, class_names, more = _labels(tables, columns, request.path)
     unused = dict.fromkeys(name for each in columns for name in each.others if name.strip())
     if unused:
         more = (*more, f"columns not used: {first_few([*unused])}")
@@ -48,31 +37,34 @@ def read_manifest(
     return Records(
         images,
         labels,
-        where,
+        request.path,
         partial(_place, tables, starts),
-        _parts(tables, columns, [part for _, part in files]),
+        _parts(tables, columns, [part for _, part in request.files]),
         _groups(tables, columns),
         class_names,
         (*notes, *more),
     )
 
 
-def manifest_images(files: Sequence[Path], *, where: Path, root: Path | None = None) -> Images:
+def manifest_images(request: Request) -> Images:
     """Read tables of images for the images alone.
 
-    Args:
-        files: tables.
-        where: the file, or the folder of the files.
-        root: where relative paths start; `None`: where their table is.
     Raises: ValueError if a table is damaged, or if it has no column of paths or images.
     """
-    tables = [read_table(file) for file in files]
-    return _images(tables, [_columns(table, None, None) for table in tables], where, root)[0]
+    tables = [read_table(file) for file in request.paths]
+    return _images(tables, [_columns(table, None, None) for table in tables], request.path, request.root)[0]
+
+
+def is_manifest(file: Path, label_column: str | None) -> bool:
+    """Whether a table has columns for the image and for the class, by its first line."""
+    names = [normalised(name) for name in header(file)]
+    labels = LABEL if label_column is None else (normalised(label_column),)
+    return any(name in PATH for name in names) and any(name in labels for name in names)
 
 
 def _columns(table: Table, label_column: str | None, group_column: str | None) -> Columns:
     names = [name for name in table.names if name != table.images]
-    columns = tell(names, where=str(table.file), label_column=label_column, group_column=group_column)
+    columns = identify(names, where=str(table.file), label_column=label_column, group_column=group_column)
     if columns.labels:
         return columns
     # A column of classes under another name, as fine_label of CIFAR-100.
@@ -207,3 +199,24 @@ def _column(table: Table, name: str | None) -> pyarrow.Array:
 
 def _no_column(table: Table, what: str, names: Sequence[str]) -> str:
     return f"{table.file} has no column for the {what}: it has {', '.join(table.names)}; allowed: {', '.join(names)}"
+
+
+TABLE = Format(
+    name="table",
+    title="manifest",
+    recognise=is_manifest,
+    read=read_manifest,
+    images=manifest_images,
+    endings=tuple(KINDS),
+    titles={ending: f"{kind} manifest" for ending, kind in KINDS.items()},
+    has_columns=True,
+)
+HUB = Format(
+    name="hub",
+    title="parquet with images in it",
+    recognise=lambda file, _: holds_images(file),
+    read=read_manifest,
+    images=manifest_images,
+    endings=(".parquet",),
+    has_columns=True,
+)

@@ -1,7 +1,7 @@
 """Records: what rows, lines or folders say of each image, and how they become a listing."""
 
 import unicodedata
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow
 from jaxtyping import Int
 
-from longtail.data.source import PARTS, Listing
+from longtail.data.source import PARTS, Listing, Part
 from longtail.data.sources.columns import GROUPS
 from longtail.data.sources.images import Images, labelled, taken
 from longtail.text import first_few, printable, quantity
@@ -112,6 +112,21 @@ def numbered(texts: pyarrow.Array) -> Int[np.ndarray, " images"]:
     [0, -1, 1, 0]
     """
     return texts.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def part_numbers(parts: Sequence[Part | None], lengths: Sequence[int]) -> Int[np.ndarray, " images"] | None:
+    """The part of each image by its file: positions in `PARTS`, -1 for none; `None` if no file is a part.
+
+    Args:
+        parts: that the files are, if they are any.
+        lengths: images in each file.
+
+    >>> part_numbers(["test", None], [2, 1]).tolist()
+    [2, 2, -1]
+    """
+    if not any(parts):
+        return None
+    return np.repeat([PARTS.index(part) if part else -1 for part in parts], lengths).astype(np.int64)
 
 
 def _classes(records: Records) -> tuple[Int[np.ndarray, " images"], list[str], list[str]]:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow
 from jaxtyping import Int
 
-from longtail.data.sources.columns import known
+from longtail.data.sources.columns import count_known
 from longtail.data.sources.hf_parquet import class_names_of, image_column, open_parquet, read_columns
 from longtail.text import join_or, one_line, quantity, yaml_value
 
@@ -208,9 +208,11 @@ def _first_row(file: Path, start: str, delimiter: str | None) -> tuple[tuple[str
         raise ValueError(f"{file}: the names of columns cannot be read: {error}") from None
     if not any(readings.values()):
         raise ValueError(f"{file} is empty; the first line must name the columns, such as filepath,label")
-    best = max(readings, key=lambda each: (known(readings[each]), len(readings[each])))
+    best = max(readings, key=lambda each: (count_known(readings[each]), len(readings[each])))
     names = readings[best]
-    rivals = [each for each in readings if known(readings[each]) == known(names) > 0 and readings[each] != names]
+    rivals = [
+        each for each in readings if count_known(readings[each]) == count_known(names) > 0 and readings[each] != names
+    ]
     if rivals:
         both = join_or([_DELIMITERS[each] for each in (best, *rivals)])
         raise ValueError(f"{file}: the columns could be separated by {both}; use one of them in the first line")
