@@ -1,14 +1,15 @@
 """Parts of pages that are made from the code, so that they cannot go stale; and examples that are run.
 
-A hook of MkDocs. In a page, a line `<!-- made: NAME -->` becomes the part of that name. Blocks marked `python` are run
-from the top of the page to its bottom (`py` marks those that are not): one that fails, or prints something else than
-the comments behind or below its `print` calls say, fails the build.
+A hook of MkDocs. In a page, a line `<!-- made: NAME ARGUMENTS -->` becomes the part of that name. Blocks marked `python`
+are run from the top of the page to its bottom (`py` marks those that are not): one that fails, or prints something else
+than the comments behind or below its `print` calls say, fails the build.
 """
 
 import ast
 import contextlib
 import io
 import os
+import pydoc
 import re
 import tempfile
 import textwrap
@@ -32,16 +33,39 @@ from longtail import recipe
 from longtail.cli import main
 
 _ROOT = Path(__file__).parents[2]
-_MARK = re.compile(r"^<!-- made: (\w+) -->$", re.MULTILINE)
+_API = _ROOT / "docs" / "reference" / "api"
+_MARK = re.compile(r"^<!-- made: (\w+)((?: \S+)*) -->$", re.MULTILINE)
+_DOCUMENTED = re.compile(r"^(?:::: |<!-- made: api )(longtail[\w.]*)", re.MULTILINE)
 _EXAMPLE = re.compile(r"^( *)```python\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _EXPECTED = re.compile(r"^ *print\(.*\)(?:  |\n)# (.*)$", re.MULTILINE)
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: object) -> str:  # noqa: ARG001
     """Fill in a page, and run its examples."""
-    filled = _MARK.sub(lambda match: _PARTS[match[1]](), markdown)
+    filled = _MARK.sub(lambda match: _PARTS[match[1]](*match[2].split()), markdown)
     _run([textwrap.dedent(code) for _, code in _EXAMPLE.findall(markdown)], page.file.src_uri)
     return filled
+
+
+def _messages() -> str:
+    """Nothing; but each message that a table of the page quotes must stand in the code, with its gaps where it has them."""
+    page = (_ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    known = "\n".join(_texts())
+    for message in re.findall(r"^\| `(.*?)` \|", page, re.MULTILINE):
+        for part in message.split("…"):
+            if part.strip() not in known:
+                raise PluginError(f"troubleshooting.md: no message has {part.strip()!r}, as in {message!r}")
+    return ""
+
+
+def _texts() -> Iterator[str]:
+    """All texts in the code; `…` stands for what is filled in."""
+    for file in sorted((_ROOT / "src" / "longtail").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
 
 
 def _run(examples: list[str], name: str) -> None:
@@ -228,15 +252,47 @@ def _recipes() -> str:
 
 
 def _modules() -> str:
-    """Every module with the first line of its docstring, lowest layer first."""
-    package, rows = _ROOT / "src" / "longtail", []
-    for layer in reversed(_import_layers()):
-        for name in layer.split(" | "):
-            for file in [package / f"{name}.py", *sorted((package / name).glob("[!_]*.py"))]:
-                if file.exists():
-                    text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-                    rows.append([f"`{file.relative_to(package).as_posix()}`", text.splitlines()[0]])
-    return _rows(["module", "what it holds"], rows)
+    """Every module with the first line of its docstring, a table for each package, lowest layer first."""
+    package, parts = _ROOT / "src" / "longtail", []
+    for name in re.findall(r"\w+", " ".join(reversed(_import_layers()))):
+        folder = package / name
+        files = [file for file in folder.rglob("*.py") if file.name not in ("__init__.py", "__main__.py")]
+        if not folder.is_dir():
+            parts.append(f"**`{name}.py`**: {_first_line(folder.with_suffix('.py'))}\n")
+            continue
+        rows = [[f"`{file.relative_to(package).as_posix()}`", _first_line(file)] for file in sorted(files)]
+        parts += [
+            f"**`{name}/`**: {_first_line(folder / '__init__.py')}\n",
+            _rows(["module", "what it holds"], rows),
+            "",
+        ]
+    return "\n".join(parts)
+
+
+def _first_line(file: Path) -> str:
+    return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+
+
+def _public() -> str:
+    """What has a page of the Python reference, and where: all that is public."""
+    rows = []
+    for page in ["longtail.md", *sorted(file.name for file in _API.glob("*.md"))]:
+        for name in _DOCUMENTED.findall((_API / page).read_text(encoding="utf-8")) if page != "index.md" else ():
+            what = (pydoc.locate(name).__doc__ or "").partition("\n")[0]
+            if (row := [f"[`{name}`]({page})", what]) not in rows:
+                rows.append(row)
+    return _rows(["name", "what it is"], rows)
+
+
+def _api(package: str, level: str = "2") -> str:
+    """The names that a package lists, in the order in which it imports them."""
+    listed: Any = pydoc.locate(package)
+    imported = [name for name in vars(listed) if name in listed.__all__]
+    options = (
+        f"    options:\n      heading_level: {level}\n      show_root_heading: true\n      show_root_toc_entry: true\n"
+    )
+    options += "      show_if_no_docstring: true\n"
+    return "\n".join(f"::: {package}.{name}\n{options}" for name in imported)
 
 
 def _layers() -> str:
@@ -261,4 +317,7 @@ _PARTS = {
     "recipes": _recipes,
     "modules": _modules,
     "layers": _layers,
+    "messages": _messages,
+    "public": _public,
+    "api": _api,
 }
