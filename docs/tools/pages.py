@@ -1,16 +1,19 @@
 """Parts of pages that are made from the code, so that they cannot go stale; and examples that are run.
 
-A hook of MkDocs. In a page, a line `<!-- made: NAME ARGUMENTS -->` becomes the part of that name. Blocks marked `python`
-are run from the top of the page to its bottom (`py` marks those that are not): one that fails, or prints something else
-than the comments behind or below its `print` calls say, fails the build.
+A hook of MkDocs. In a page, a line `<!-- made: NAME ARGUMENTS -->` becomes the part of that name. Blocks marked as
+`python` are run from the top of the page to its bottom (`py` marks those that are not): one that fails, or prints other
+things than the comments behind or below its `print` calls say, fails the build.
 """
 
 import ast
 import contextlib
+import inspect
 import io
+import json
 import os
 import pydoc
 import re
+import sys
 import tempfile
 import textwrap
 import tomllib
@@ -48,7 +51,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: objec
 
 
 def _messages() -> str:
-    """Nothing; but each message that a table of the page quotes must stand in the code, with its gaps where it has them."""
+    """Nothing; but each message that a table of the page quotes must stand in the code, `…` where that fills in."""
     page = (_ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
     known = "\n".join(_texts())
     for message in re.findall(r"^\| `(.*?)` \|", page, re.MULTILINE):
@@ -287,12 +290,26 @@ def _public() -> str:
 def _api(package: str, level: str = "2") -> str:
     """The names that a package lists, in the order in which it imports them."""
     listed: Any = pydoc.locate(package)
-    imported = [name for name in vars(listed) if name in listed.__all__]
-    options = (
-        f"    options:\n      heading_level: {level}\n      show_root_heading: true\n      show_root_toc_entry: true\n"
-    )
-    options += "      show_if_no_docstring: true\n"
-    return "\n".join(f"::: {package}.{name}\n{options}" for name in imported)
+    parts = []
+    for name, thing in vars(listed).items():
+        if name in listed.__all__:
+            documented = inspect.isclass(thing) or inspect.isfunction(thing)
+            # By the module that defines it where a module of the package has the same name.
+            place = thing.__module__ if f"{package}.{name}" in sys.modules else package
+            options = {
+                "heading_level": int(level),
+                "show_root_heading": True,
+                "show_root_toc_entry": True,
+                "show_root_full_path": False,
+            }
+            options["show_if_no_docstring"] = not documented
+            parts += [
+                f"::: {place}.{name}",
+                "    options:",
+                *(f"      {key}: {json.dumps(value)}" for key, value in options.items()),
+            ]
+            parts.append("")
+    return "\n".join(parts)
 
 
 def _layers() -> str:
