@@ -19,6 +19,15 @@ def percent(fraction: float | None, digits: int = 1) -> str:
     return DASH if fraction is None else f"{100 * fraction:.{digits}f} %"
 
 
+def percent_cell(fraction: float | None) -> str:
+    """A share in a table on a terminal: in ASCII, and without a blank, so that programs find the columns.
+
+    >>> percent_cell(0.4497), percent_cell(None)
+    ('44.97%', '-')
+    """
+    return "-" if fraction is None else f"{fraction:.2%}"
+
+
 def percentage_points(difference: float) -> str:
     """A difference of shares, in percentage points, with its sign.
 

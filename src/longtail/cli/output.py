@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from longtail.text import percent_cell, percent_interval, quantity, split_title
+
 if TYPE_CHECKING:
     from longtail.compare.reproduce import Row
     from longtail.compare.results import Comparison
@@ -15,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def print_summary(summary: "Summary", settings: "Recipe", where: Path, as_json: bool, *, split: str) -> None:
-    """Print what one run is worth.
+    """Print the results of one run.
 
     Args:
         summary: its results.
         settings: its recipe.
-        where: they are.
+        where: the file or folder of these results.
         as_json: for programs.
-        split: the images that were measured; on "test", what was published stands beside.
+        split: that was evaluated; on "test", the published figure stands beside.
     """
     if as_json:
         print_json(summary.to_dict())
@@ -31,7 +33,7 @@ def print_summary(summary: "Summary", settings: "Recipe", where: Path, as_json: 
         published = settings.published if split == "test" else None
         for label, value, interval, note in _results(summary, published):
             sys.stdout.write(f"{label:<12} {value:>7}  {interval:<13}  {note}".rstrip() + "\n")
-    say(f"results are in {where}")
+    message(f"results are in {where}")
 
 
 def _results(summary: "Summary", published: "Published | None") -> list[tuple[str, str, str, str]]:
@@ -44,19 +46,29 @@ def _results(summary: "Summary", published: "Published | None") -> list[tuple[st
     }
     worst = s.worst(1)[0]
     return [
-        ("top-1", percent(s.top1), between(s.intervals["top1"]), "95 % interval"),
-        *([("published", percent(published.top1), published.source, "")] if published else []),
-        ("top-5", percent(s.top5), "", ""),
-        ("balanced", percent(s.balanced_accuracy), between(s.intervals["balanced_accuracy"]), "mean over classes"),
+        ("top-1", percent_cell(s.top1), percent_interval(s.intervals["top1"]), "95 % interval"),
+        *([("published", percent_cell(published.top1), published.source, "")] if published else []),
+        ("top-5", percent_cell(s.top5), "", ""),
+        (
+            "balanced",
+            percent_cell(s.balanced_accuracy),
+            percent_interval(s.intervals["balanced_accuracy"]),
+            "mean over classes",
+        ),
         *(
-            (group, percent(getattr(s, group)), between(s.intervals[group]), f"{_of(s, group)}, {words}")
+            (group, percent_cell(getattr(s, group)), percent_interval(s.intervals[group]), f"{_of(s, group)}, {words}")
             for group, words in training.items()
         ),
-        ("worst class", percent(s.worst_class_recall), between(worst.recall_interval), f"class {worst.name}"),
-        ("macro F1", percent(s.macro_f1), between(s.intervals["macro_f1"]), ""),
-        ("ECE", percent(s.ece), "", "mean gap between confidence and accuracy"),
+        (
+            "worst class",
+            percent_cell(s.worst_class_recall),
+            percent_interval(worst.recall_interval),
+            f"class {worst.name}",
+        ),
+        ("macro F1", percent_cell(s.macro_f1), percent_interval(s.intervals["macro_f1"]), ""),
+        ("ECE", percent_cell(s.ece), "", "mean gap between confidence and accuracy"),
         *(
-            [("ECE, T", percent(s.ece_calibrated), "", f"with temperature {s.temperature:.2f}")]
+            [("ECE, T", percent_cell(s.ece_calibrated), "", f"with temperature {s.temperature:.2f}")]
             if s.ece_calibrated is not None
             else []
         ),
@@ -66,16 +78,7 @@ def _results(summary: "Summary", published: "Published | None") -> list[tuple[st
 def _of(summary: "Summary", group: str) -> str:
     """The classes of a group, and how many of them are measured, if not all."""
     classes, measured = summary.group_classes[group], summary.group_measured[group]
-    return number(classes, "class", "es") + (f" ({measured:,} measured)" if measured < classes else "")
-
-
-def between(interval: tuple[float, float] | None) -> str:
-    """An interval of fractions as people read it; nothing for none.
-
-    >>> between((0.4356, 0.4634)), between(None)
-    ('43.6 to 46.3', '')
-    """
-    return "" if interval is None else f"{interval[0] * 100:.1f} to {interval[1] * 100:.1f}"
+    return quantity(classes, "class") + (f" ({measured:,} measured)" if measured < classes else "")
 
 
 def print_preview(preview: "Preview", command: str) -> None:
@@ -84,7 +87,7 @@ def print_preview(preview: "Preview", command: str) -> None:
     lines = [
         *preview.understood,
         "",
-        f"{number(audit.learnt, 'image', 's')} to learn from, {audit.measured:,} to measure",
+        f"{quantity(audit.learnt, 'image')} to learn from, {audit.measured:,} to measure",
     ]
     lines.append(
         f"largest class to smallest: {audit.imbalance:,.0f} to 1; Gini of class sizes: {audit.gini:.2f}; "
@@ -123,7 +126,7 @@ def print_comparison(summaries: dict[str, "Summary"]) -> None:
     print_table(
         ["run", "top-1", "many", "medium", "few", "balanced", "macro F1", "ECE"],
         [
-            [name, *map(percent, (s.top1, s.many, s.medium, s.few, s.balanced_accuracy, s.macro_f1, s.ece))]
+            [name, *map(percent_cell, (s.top1, s.many, s.medium, s.few, s.balanced_accuracy, s.macro_f1, s.ece))]
             for name, s in summaries.items()
         ],
     )
@@ -131,7 +134,7 @@ def print_comparison(summaries: dict[str, "Summary"]) -> None:
 
 def print_findings(found: "Comparison") -> None:
     """Print the table of a comparison, and what it says."""
-    sys.stdout.write(f"{number(found.images, f'{found.split} image', 's')}; {number(len(found.seeds), 'seed', 's')}; ")
+    sys.stdout.write(f"{quantity(found.images, f'{found.split} image')}; {quantity(len(found.seeds), 'seed')}; ")
     sys.stdout.write("means in %" + (" ± standard deviation\n\n" if len(found.seeds) > 1 else "\n\n"))
     print_table(*found.table())
     for paragraph in (found.findings(), found.notes() if found.pairs else []):
@@ -144,8 +147,8 @@ def print_rows(rows: "Sequence[Row]") -> None:
     cells = [
         [
             row.recipe,
-            percent(row.published),
-            percent(row.ours),
+            percent_cell(row.published),
+            percent_cell(row.ours),
             *("-" if points is None else f"{100 * points:{form}}" for points, form in _both(row)),
             row.verdict,
             f"{len(row.seeds)}" if row.seeds else "-",
@@ -161,7 +164,7 @@ def print_rows(rows: "Sequence[Row]") -> None:
         for remark in row.remarks:
             sys.stdout.write(f"{row.recipe}: {remark}\n")
     missing = sum(row.verdict == "not run" for row in rows)
-    say(f"{len(rows) - missing} of {number(len(rows), 'row', 's')} run; differences and tolerances in points of %")
+    message(f"{len(rows) - missing} of {quantity(len(rows), 'row')} run; differences and tolerances in points of %")
 
 
 def _both(row: "Row") -> tuple[tuple[float | None, str], tuple[float | None, str]]:
@@ -171,26 +174,7 @@ def _both(row: "Row") -> tuple[tuple[float | None, str], tuple[float | None, str
 def _images(summary: "Summary", split: str) -> str:
     absent = summary.classes - summary.classes_measured
     without = f", {absent:,} of them without images" if absent else ""
-    kind = {"train": "training"}.get(split, split)
-    return f"{number(summary.images, f'{kind} image', 's')} of {number(summary.classes, 'class', 'es')}{without}"
-
-
-def number(count: int, noun: str, plural: str) -> str:
-    """A count with its noun.
-
-    >>> number(1, "image", "s"), number(1200, "class", "es")
-    ('1 image', '1,200 classes')
-    """
-    return f"{count:,} {noun}{plural * (count != 1)}"
-
-
-def percent(fraction: float | None) -> str:
-    """A fraction as people read it; a dash for none.
-
-    >>> percent(0.4497), percent(None)
-    ('44.97%', '-')
-    """
-    return "-" if fraction is None else f"{fraction:.2%}"
+    return f"{quantity(summary.images, f'{split_title(split)} image')} of {quantity(summary.classes, 'class')}{without}"
 
 
 def print_table(columns: list[str], rows: list[list[str]]) -> None:
@@ -201,12 +185,31 @@ def print_table(columns: list[str], rows: list[list[str]]) -> None:
         sys.stdout.write("  ".join([first.lstrip().ljust(widths[0]), *others]).rstrip() + "\n")
 
 
+def print_recipes(recipes: "Sequence[Recipe]") -> None:
+    """One row a recipe: what it trains, and what was published for it."""
+    from longtail.recipe import network_name
+
+    print_table(
+        ["recipe", "network", "epochs", "batch", "published top-1"],
+        [
+            [
+                each.name,
+                network_name(each.network),
+                str(each.epochs),
+                str(each.batch_size),
+                percent_cell(each.published and each.published.top1),
+            ]
+            for each in recipes
+        ],
+    )
+
+
 def print_json(content: object) -> None:
     """Print plain data for programs."""
     # ASCII, so that no name of a class can fail to be written to a pipe.
     sys.stdout.write(json.dumps(content, indent=1) + "\n")
 
 
-def say(text: str) -> None:
-    """Tell a person something that is not the result."""
+def message(text: str) -> None:
+    """Write a line for people that is not the result."""
     sys.stderr.write(text + "\n")

@@ -1,0 +1,89 @@
+"""`longtail predict`: the classes of images, a row for each."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from longtail.cli import output
+from longtail.cli.options import Device, Run, at_least, interruptible, path
+from longtail.text import quantity
+
+
+def predict(
+    run: Run,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PATHS",
+            help="Images, folders, or files that list images. Nothing, or -: names of images on standard input.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            parser=path, metavar="<path>", help="A .csv, .jsonl or .parquet file. Default: CSV on standard output."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines, not CSV, on standard output.")] = False,
+    top: Annotated[int, typer.Option(parser=at_least(1), metavar="<int>", help="Classes to name.")] = 5,
+    prior: Annotated[
+        str | None,
+        typer.Option(
+            metavar="<text>",
+            help="How frequent classes are among these images: train (as in training), uniform, estimate (from the "
+            "images), or a file of classes with shares or counts. Default: as the model has it.",
+        ),
+    ] = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            parser=path,
+            metavar="<path>",
+            help="Where relative paths in files that list images start. Default: where the file is.",
+        ),
+    ] = None,
+    batch: Annotated[int, typer.Option(parser=at_least(1), metavar="<int>", help="Images at a time.")] = 64,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            parser=at_least(0),
+            metavar="<int>",
+            help="Processes that decode. Default: one for each core, if there are many images.",
+        ),
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Predict the classes of images: a row for each, in order, also for one that is broken."""
+    from longtail.inference import inputs, target_prior
+    from longtail.inference import output as rows
+    from longtail.inference import predict as prediction
+    from longtail.runtime import hardware
+    from longtail.training import progress
+
+    if not paths and sys.stdin.isatty():
+        raise ValueError("no image is named; name files or folders, or pipe names of images into this command")
+    given, tally, on_screen = paths or [inputs.STANDARD_INPUT], rows.Tally(), out is None and sys.stdout.isatty()
+    with interruptible():
+        model = prediction.load(run, device=hardware.runtime(device=device).device)
+        top = min(top, len(model.class_names))
+        with rows.writer(out, top=top, as_json=as_json, read=given) as write:
+            asked = inputs.read(given, lines=sys.stdin.buffer, root=root)
+            with progress.counting("predicting", shown=not on_screen) as tell:
+                found = prediction.predict(model, asked, batch=batch, workers=workers, progress=tell)
+                shifted = target_prior.shift(model, found, prior)
+                write(tally.of(rows.answers(shifted.found, model.class_names, top=top)))
+            if not tally.images:
+                raise ValueError("no image was predicted; none was named")
+    if shifted.estimate:
+        for line in target_prior.describe(model, shifted.estimate, images=tally.predicted):
+            output.message(line)
+        if out:
+            target_prior.write(out.with_suffix(".prior.json"), model.class_names, shifted.estimate.prior)
+            output.message(f"the whole distribution is in {out.with_suffix('.prior.json')}")
+    where = f"; rows are in {out}" if out else ""
+    if not tally.predicted:
+        raise ValueError(f"none of {quantity(tally.failed, 'image')} can be predicted: {tally.first}{where}")
+    failed = f"; {tally.failed:,} cannot be predicted, the first: {tally.first}" if tally.failed else ""
+    output.message(f"{quantity(tally.predicted, 'image')} predicted{failed}{where}")
