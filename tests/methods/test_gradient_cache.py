@@ -32,7 +32,7 @@ class Smooth(Backbone):
 @pytest.mark.parametrize("kind", ["hybrid-sc", "hybrid-psc"])
 @pytest.mark.parametrize("chunk", [1, 5, 36, 100])
 def test_the_step_of_a_hybrid_is_that_of_one_pass(monkeypatch, kind, chunk):
-    monkeypatch.setattr(build.networks, "ResNet9", lambda _: Smooth())
+    monkeypatch.setattr(build, "backbone", lambda _settings, fetch: Smooth())  # noqa: ARG005
 
     def gradients(*overrides: str) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         torch.manual_seed(0)

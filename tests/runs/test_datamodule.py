@@ -203,16 +203,6 @@ def test_model_says_which_prior_it_assumes(tmp_path, images):
         settings = own(images, "epochs=1", f"method={{kind: {kind}}}")
         train.train(settings, tmp_path / kind, device="cpu", console=QUIET)
         assert small_trainings.json_of(tmp_path / kind / "model.json")["prior"] == pytest.approx(expected)
-    balanced = own(images, "method={kind: ce, sampling: balanced}")
-    assert build.prior(balanced, np.array([9, 0, 1])).tolist() == [0.5, 0, 0.5]
-
-
-@pytest.mark.parametrize(
-    ("tau", "expected"), [(1, [0.5, 0, 0.5]), (0.5, [0.75, 0, 0.25]), (2, [0.1, 0, 0.9]), (1e6, [0, 0, 1])]
-)
-def test_logit_adjustment_takes_the_prior_away_again(tau, expected):
-    adjusted = recipe.load("digits-lt/logit-adjustment", recipe.parse_overrides([f"method.tau={tau}"]))
-    assert build.prior(adjusted, np.array([9, 0, 1])).tolist() == pytest.approx(expected)
 
 
 # --- what cannot be trained -------------------------------------------------------------------------------------------

@@ -2,10 +2,12 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from longtail.data import class_counts
 from longtail.data.batches import Batch, Stream
 from longtail.networks import ImageClassifier, Images
 from longtail.optim.schedules import Clock
@@ -47,6 +49,18 @@ class Method(nn.Module):
     def predict(self, images: Images) -> Float[Tensor, "batch classes"]:
         """Logits of normalised images."""
         return self.classifier(images)
+
+    def assumed_prior(self, train_counts: class_counts.Counts) -> Float[np.ndarray, " classes"]:
+        """The distribution of classes that the predicted probabilities assume, by which another one can be put in.
+
+        Uniform over the classes with training images, unless a method says otherwise: most draw classes equally often,
+        or take their frequency into account, to that end.
+
+        Args:
+            train_counts: `(C,)` training images per class.
+        Returns: `(C,)` probabilities that sum to 1; 0 for a class without training images.
+        """
+        return class_counts.priors((train_counts > 0).astype(np.int64))
 
 
 def full_precision(device: torch.device) -> torch.autocast:

@@ -1,9 +1,11 @@
 """One branch: a classifier and a classification loss, nothing else."""
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from longtail.data import class_counts
 from longtail.data.batches import Batch, Sampling, Stream
 from longtail.losses import adjusted_logits, at_least_float32, smoothed_cross_entropy
 from longtail.methods.base import Method, Step, full_precision
@@ -30,6 +32,12 @@ class CrossEntropy(Method):
         with full_precision(logits.device):
             even = logits.new_full((logits.shape[1],), 1 / logits.shape[1], dtype=torch.float32)
             return _cross_entropy(at_least_float32(logits), batch, even, self.smoothing)
+
+    def assumed_prior(self, train_counts: class_counts.Counts) -> Float[np.ndarray, " classes"]:
+        (stream,) = self.streams
+        return (
+            class_counts.priors(train_counts) if stream.sampling == "instance" else super().assumed_prior(train_counts)
+        )
 
 
 class LogitAdjustment(Method):
@@ -71,6 +79,14 @@ class LogitAdjustment(Method):
             adjusted = adjusted_logits(logits, self.prior, tau=self.tau)
             alike = adjusted_logits(torch.zeros_like(self.prior)[None], self.prior, tau=self.tau)[0].softmax(0)
             return _cross_entropy(adjusted, batch, alike, self.smoothing)
+
+    def assumed_prior(self, train_counts: class_counts.Counts) -> Float[np.ndarray, " classes"]:
+        # Takes as much of the frequencies away as tau says: all of it if that is 1, and more above.
+        prior = class_counts.priors(train_counts)
+        present = prior > 0
+        logs = (1 - self.tau) * np.log(prior, out=np.zeros_like(prior), where=present)
+        shares = np.where(present, np.exp(logs - logs[present].max()), 0)
+        return shares / shares.sum()
 
 
 def _cross_entropy(

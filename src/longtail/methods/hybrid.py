@@ -11,7 +11,7 @@ from longtail.data.batches import Batch, Stream
 from longtail.losses import anchors_without_positive, at_least_float32, prototypical, supervised_contrastive
 from longtail.methods.base import Method, Step, full_precision
 from longtail.methods.gradient_cache import in_chunks
-from longtail.networks import ImageClassifier
+from longtail.networks import ImageClassifier, ProjectionMLP
 from longtail.optim.schedules import Clock
 from longtail.runtime.distributed import gather
 
@@ -87,9 +87,8 @@ class HybridPSC(_Hybrid):
 
     Args:
         classifier: the network that predicts; the classifier branch.
-        projection: features to embeddings of length `dim`; the feature branch.
+        projection: features to embeddings of length D; the feature branch.
         classes: number of classes C, at least 2.
-        dim: length of the embeddings.
         temperature: of the contrastive loss, above 0.
         alpha: weight of the feature branch at a time.
         prototypes_per_class: M, at least 1.
@@ -100,10 +99,9 @@ class HybridPSC(_Hybrid):
     def __init__(
         self,
         classifier: ImageClassifier,
-        projection: nn.Module,
+        projection: ProjectionMLP,
         *,
         classes: int,
-        dim: int,
         temperature: float,
         alpha: Alpha,
         prototypes_per_class: int = 1,
@@ -111,7 +109,7 @@ class HybridPSC(_Hybrid):
     ) -> None:
         super().__init__(classifier, projection, temperature=temperature, alpha=alpha, chunk=chunk)
         # Random directions; the length is 1 so that the first steps turn them as fast as weight decay and rate suggest.
-        self.prototypes = nn.Parameter(F.normalize(torch.randn(classes, prototypes_per_class, dim), dim=2))
+        self.prototypes = nn.Parameter(F.normalize(torch.randn(classes, prototypes_per_class, projection.dim), dim=2))
 
     def contrast(
         self, embeddings: Float[Tensor, "batch dim"], labels: Int[Tensor, " batch"]

@@ -48,7 +48,7 @@ class ProjectionMLP(nn.Sequential):
     Args:
         dim: length of the features.
         hidden: width of the hidden layer.
-        out: length of the embeddings.
+        out: length of the embeddings, kept as `dim`.
     Source: Wang et al. 2021, arXiv:2103.14267, "an MLP with one hidden layer"; the widths are our choice.
 
     >>> ProjectionMLP(64, hidden=64, out=128)(torch.ones(2, 64)).shape
@@ -57,3 +57,4 @@ class ProjectionMLP(nn.Sequential):
 
     def __init__(self, dim: int, *, hidden: int, out: int) -> None:
         super().__init__(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, out))
+        self.dim = out

@@ -230,14 +230,14 @@ def names(settings: type[BaseModel] = Recipe, prefix: str = "") -> tuple[str, ..
     found: dict[str, None] = {}
     for field, info in settings.model_fields.items():
         found[prefix + field] = None
-        for block in _blocks(info.annotation):
+        for block in blocks(info.annotation):
             found.update(dict.fromkeys(names(block, f"{prefix}{field}.")))
     return tuple(found)
 
 
-def _blocks(annotation: Any) -> Iterator[type[BaseModel]]:
+def blocks(annotation: Any) -> Iterator[type[BaseModel]]:
     """The groups of settings within a type: itself, or the members of a union."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for part in get_args(annotation):
-        yield from _blocks(part)
+        yield from blocks(part)

@@ -1,6 +1,6 @@
 """Settings of what learns and how: networks, methods, optimiser and learning rate."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -124,23 +124,53 @@ class Projection(Settings):
     dim: AtLeastOne = Field(default=128, description="length of the embeddings")
 
 
-class CrossEntropy(Settings):
+class MethodSettings(Settings):
+    """What the settings of a method say of it, beside their values: a recipe is checked by that.
+
+    Where both are true, the loss of a batch is a mean with one loss an image.
+    """
+
+    # `Step.each` is given, and the loss counts each image by `Batch.weights`: what `pruning` goes by.
+    loss_of_each_image: ClassVar[bool] = False
+    # Images of which `Batch.mixed` says that they have two labels are understood: what `augment.cutmix` makes.
+    takes_mixed_images: ClassVar[bool] = False
+
+    @property
+    def drawn(self) -> Literal["instance", "balanced"]:
+        """How the images of its first stream are drawn."""
+        return "instance"
+
+    @property
+    def in_chunks(self) -> bool:
+        """Whether images go through the network in parts, to save memory."""
+        return False
+
+
+class CrossEntropy(MethodSettings):
     """Plain cross-entropy."""
+
+    loss_of_each_image = takes_mixed_images = True
 
     kind: Literal["ce"] = Field(default="ce", description="which method")
     sampling: Literal["instance", "balanced"] = Field(default="instance", description="how images are drawn")
     smoothing: Share = Field(default=0.0, description="share of the target that all classes have alike")
 
+    @property
+    def drawn(self) -> Literal["instance", "balanced"]:
+        return self.sampling
 
-class LogitAdjustment(Settings):
+
+class LogitAdjustment(MethodSettings):
     """Cross-entropy of logits to which the log of their class's frequency was added; tau 1: balanced softmax."""
+
+    loss_of_each_image = takes_mixed_images = True
 
     kind: Literal["logit-adjustment"] = Field(default="logit-adjustment", description="which method")
     tau: Positive = Field(default=1.0, description="factor of the log of the class frequencies")
     smoothing: Share = Field(default=0.0, description="share of the target that classes have by frequency")
 
 
-class HybridSC(Settings):
+class HybridSC(MethodSettings):
     """Supervised contrastive loss beside cross-entropy."""
 
     kind: Literal["hybrid-sc"] = Field(default="hybrid-sc", description="which method")
@@ -151,8 +181,12 @@ class HybridSC(Settings):
         default=None, description="images that go through the network at once, to save memory; null: all"
     )
 
+    @property
+    def in_chunks(self) -> bool:
+        return self.chunk is not None
 
-class HybridPSC(Settings):
+
+class HybridPSC(MethodSettings):
     """Prototypical contrastive loss beside cross-entropy."""
 
     kind: Literal["hybrid-psc"] = Field(default="hybrid-psc", description="which method")
@@ -165,6 +199,13 @@ class HybridPSC(Settings):
     chunk: AtLeastOne | None = Field(
         default=None, description="images that go through the network at once, to save memory; null: all"
     )
+
+    @property
+    def in_chunks(self) -> bool:
+        return self.chunk is not None
+
+
+Method = Annotated[CrossEntropy | LogitAdjustment | HybridSC | HybridPSC, Field(discriminator="kind")]
 
 
 class SGD(Settings):
@@ -242,3 +283,16 @@ class ConstantRate(Settings):
 
     kind: Literal["constant"] = Field(default="constant", description="which course the learning rate takes")
     warmup: Warmup = 0.0
+
+
+Schedule = Annotated[StepDecay | CosineDecay | OneCycle | ConstantRate, Field(discriminator="kind")]
+
+
+def kinds(union: Any) -> dict[str, type[Settings]]:
+    """The members of a union of settings by their `kind`.
+
+    >>> list(kinds(Head))
+    ['linear', 'cosine']
+    """
+    members, *_ = get_args(union)
+    return {member.model_fields["kind"].default: member for member in get_args(members)}

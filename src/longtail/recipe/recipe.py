@@ -6,20 +6,8 @@ from pydantic import Field, model_validator
 
 from longtail.recipe.data import Augment, Data
 from longtail.recipe.fields import AtLeastOne, Duration, Fraction, Positive, Settings
-from longtail.recipe.model import (
-    ConstantRate,
-    CosineDecay,
-    CrossEntropy,
-    Head,
-    HybridPSC,
-    HybridSC,
-    LinearHead,
-    LogitAdjustment,
-    Network,
-    OneCycle,
-    Optimizer,
-    StepDecay,
-)
+from longtail.recipe.model import Head, LinearHead, Method, Network, Optimizer, Schedule, kinds
+from longtail.text import join_or
 
 
 class Groups(Settings):
@@ -102,22 +90,18 @@ class Recipe(Settings):
     augment: Augment = Field(description="random changes of the training images, and the normalisation of all images")
     network: Network = Field(description="the backbone: images to features")
     head: Head = Field(default=LinearHead(), description="the classifier: features to logits")
-    method: Annotated[CrossEntropy | LogitAdjustment | HybridSC | HybridPSC, Field(discriminator="kind")] = Field(
-        description="what is minimised"
-    )
+    method: Method = Field(description="what is minimised")
     optimizer: Optimizer = Field(description="how weights follow their gradients")
-    schedule: Annotated[StepDecay | CosineDecay | OneCycle | ConstantRate, Field(discriminator="kind")] = Field(
-        description="of the learning rate, over the training"
-    )
+    schedule: Schedule = Field(description="of the learning rate, over the training")
     published: Published | None = Field(default=None, description="the paper's figure for this row")
 
     @model_validator(mode="after")
     def _mixed_for_one_branch(self) -> "Recipe":
-        mixed = f"augment.cutmix is {self.augment.cutmix} and"
-        if self.augment.cutmix and isinstance(self.method, (HybridSC, HybridPSC)):
+        if self.augment.cutmix and not self.method.takes_mixed_images:
+            able = [kind for kind, method in kinds(Method).items() if method.takes_mixed_images]
             raise ValueError(
-                f"{mixed} method.kind is {self.method.kind}, whose contrast takes one label an image; set "
-                "augment.cutmix to 0, or method.kind to ce or logit-adjustment"
+                f"augment.cutmix is {self.augment.cutmix} and method.kind is {self.method.kind}, which takes one label "
+                f"an image; set augment.cutmix to 0, or method.kind to {join_or(able)}"
             )
         return self
 
@@ -126,10 +110,11 @@ class Recipe(Settings):
         if self.pruning is None:
             return self
         needs = "pruning goes by the loss of each image and decides what comes next"
-        if not isinstance(self.method, (CrossEntropy, LogitAdjustment)):
-            raise ValueError(f"{needs}; method.kind is {self.method.kind}; set it to ce or logit-adjustment")
-        if isinstance(self.method, CrossEntropy) and self.method.sampling != "instance":
-            raise ValueError(f"{needs}; method.sampling is {self.method.sampling}; set it to instance")
+        if not self.method.loss_of_each_image:
+            able = [kind for kind, method in kinds(Method).items() if method.loss_of_each_image]
+            raise ValueError(f"{needs}; method.kind is {self.method.kind}; set it to {join_or(able)}")
+        if self.method.drawn != "instance":
+            raise ValueError(f"{needs}; method.sampling is {self.method.drawn}; set it to instance")
         if self.augment.cutmix:
             raise ValueError(f"{needs}; augment.cutmix is {self.augment.cutmix} and mixes them; set it to 0")
         if not self.data.in_memory:

@@ -155,7 +155,7 @@ def resume(
 def _launch(fabric: Fabric, settings: Recipe, task: Task, run: RunDir, console: Console, since: float) -> Summary:
     hardware.launch(fabric)
     if fabric.device.type == "cpu":
-        in_chunks = getattr(settings.method, "chunk", None) is not None
+        in_chunks = settings.method.in_chunks
         hardware.return_memory() if in_chunks else hardware.keep_memory()
     try:
         with signals.flagged() as interrupted:
@@ -339,7 +339,7 @@ def fit(
     summary = evaluate.summarise(task, settings, logits, temperature=temperature)
     if first:
         run.write_weights(learner.classifier.state_dict())
-        run.write_json(run.model, _model(settings, task, temperature))
+        run.write_json(run.model, _model(settings, task, learner.method, temperature))
         evaluate.save(run, task, logits, summary)
         with _spared(run, run.card, console, again="evaluate"):
             run.write_card(model_card.render(run))
@@ -424,7 +424,7 @@ def _batches(
     )
 
 
-def _model(settings: Recipe, task: Task, temperature: float | None) -> dict[str, Any]:
+def _model(settings: Recipe, task: Task, method: methods.Method, temperature: float | None) -> dict[str, Any]:
     """All that somebody needs beside the weights to use the model."""
     size = settings.data.image_size
     return {
@@ -434,7 +434,7 @@ def _model(settings: Recipe, task: Task, temperature: float | None) -> dict[str,
         "head": settings.head.model_dump(),
         "class_names": list(task.class_names),
         "train_counts": task.counts.tolist(),
-        "prior": build.prior(settings, task.counts).tolist(),
+        "prior": method.assumed_prior(task.counts).tolist(),
         "temperature": temperature,
         "groups": settings.groups.model_dump(),
         "preprocessing": {
