@@ -89,7 +89,9 @@ def report(sections: dict[str, str], *, missing: list[str]) -> str:
     return f"""# Scaling
 
 Hybrid-PSC, ResNet-32, CIFAR-100-LT, three views of `batch` images a step; images/s counts views. Medians over the steps
-of one short run; what is compared was run in turns. The goal for two processes against two threads is 0.95.
+of one short run; what is compared was run in turns. The goal for two processes against two threads is 0.95. A ratio is
+the median of the ratios within a turn, and the speeds beside it are medians over all turns: where the two disagree, the
+machine changed from turn to turn, and the row says little.
 
 {text}
 
