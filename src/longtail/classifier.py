@@ -6,7 +6,7 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from longtail.inference import evaluate, inputs, output, predict, target_prior
-from longtail.inference.output import Answer
+from longtail.inference.output import Prediction
 from longtail.metrics import Summary
 from longtail.planning import recommend
 from longtail.recipe import Recipe
@@ -31,8 +31,8 @@ class Classifier:
         run: the folder of a finished training; `None`: it is to be trained.
 
     >>> classifier = Classifier.from_folder("photos").fit()  # doctest: +SKIP
-    >>> for answer in classifier.predict(["new/1.jpg", "new/2.jpg"]):  # doctest: +SKIP
-    ...     print(answer.path, answer.predicted, answer.confidence)
+    >>> for each in classifier.predict(["new/1.jpg", "new/2.jpg"]):  # doctest: +SKIP
+    ...     print(each.path, each.predicted, each.confidence)
     """
 
     def __init__(self, settings: Recipe, *, reasons: tuple[str, ...] = (), run: Path | None = None) -> None:
@@ -98,7 +98,9 @@ class Classifier:
             return run.read_summary()
         return evaluate.evaluate(run, split=split, device=hardware.runtime(device=device).device)
 
-    def predict(self, paths: Paths, *, top: int = 5, prior: str | None = None, device: str = "auto") -> list[Answer]:
+    def predict(
+        self, paths: Paths, *, top: int = 5, prior: str | None = None, device: str = "auto"
+    ) -> list[Prediction]:
         """Tell the classes of images.
 
         Args:
@@ -113,7 +115,7 @@ class Classifier:
         model = predict.load(self._trained(), device=hardware.runtime(device=device).device)
         asked = inputs.read([fspath(path) for path in several])
         shifted = target_prior.shift(model, predict.predict(model, asked), prior)
-        return [*output.answers(shifted.found, model.class_names, top=top)]
+        return [*output.predictions(shifted.found, model.class_names, top=top)]
 
     def _trained(self) -> Path:
         if self.run is None:

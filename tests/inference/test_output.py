@@ -1,4 +1,4 @@
-"""Answers: what was predicted can be read again, in order, whatever the names of images are."""
+"""Prediction output: what was predicted can be read again, in order, whatever the names of images are."""
 
 import csv
 import io
@@ -12,25 +12,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longtail.inference import output
-from longtail.inference.output import Answer, Choice, Tally
-from longtail.inference.predict import Predicted
+from longtail.inference.output import ClassProbability, Output, Prediction, Tally
+from longtail.inference.predict import PredictedBatch
 from support.messages import one_line
 
 ROWS = (
-    Answer("a.png", (Choice("cat", 0.75), Choice("dog", 0.25)), None),
-    Answer("b, c\n.png", (), 'cannot be decoded: "nothing"'),
-    Answer("ü.png", (Choice("dog", 0.9999999), Choice("cat", 1e-7)), None),
+    Prediction("a.png", (ClassProbability("cat", 0.75), ClassProbability("dog", 0.25)), None),
+    Prediction("b, c\n.png", (), 'cannot be decoded: "nothing"'),
+    Prediction("ü.png", (ClassProbability("dog", 0.9999999), ClassProbability("cat", 1e-7)), None),
 )
 
 
-def test_answers_are_in_order_and_the_best_class_is_first():
+def test_predictions_are_in_order_and_the_best_class_is_first():
     found = [
-        Predicted(["a", "b", "c"], np.array([[0.2, 0.5, 0.3], [0.4, 0.4, 0.2]], np.float32), {1: "is broken"}),
-        Predicted(["d"], np.empty((0, 3), np.float32), {0: "is too"}),
-        Predicted([], np.empty((0, 3), np.float32), {}),
-        Predicted(["e"], np.array([[0.0, 0.0, 1.0]], np.float32), {}),
+        PredictedBatch(["a", "b", "c"], np.array([[0.2, 0.5, 0.3], [0.4, 0.4, 0.2]], np.float32), {1: "is broken"}),
+        PredictedBatch(["d"], np.empty((0, 3), np.float32), {0: "is too"}),
+        PredictedBatch([], np.empty((0, 3), np.float32), {}),
+        PredictedBatch(["e"], np.array([[0.0, 0.0, 1.0]], np.float32), {}),
     ]
-    rows = list(output.answers(found, ["x", "y", "z"], top=2))
+    rows = list(output.predictions(found, ["x", "y", "z"], top=2))
     assert [row.path for row in rows] == ["a", "b", "c", "d", "e"]
     assert [row.predicted for row in rows] == ["y", None, "x", None, "z"]  # of equals the first
     assert [row.error for row in rows] == [None, "is broken", None, "is too", None]
@@ -40,13 +40,13 @@ def test_answers_are_in_order_and_the_best_class_is_first():
 
 
 def test_no_more_classes_than_there_are():
-    (row,) = output.answers([Predicted(["a"], np.array([[0.2, 0.8]]), {})], ["x", "y"], top=7)
+    (row,) = output.predictions([PredictedBatch(["a"], np.array([[0.2, 0.8]]), {})], ["x", "y"], top=7)
     assert row.top == (("y", 0.8), ("x", 0.2))
 
 
-def test_a_tally_counts_as_answers_pass():
+def test_a_tally_counts_as_predictions_pass():
     tally = Tally()
-    passing = tally.of(ROWS)
+    passing = tally.count(ROWS)
     assert tally.images == 0
     assert next(passing) is ROWS[0]
     assert (tally.predicted, tally.failed) == (1, 0)
@@ -58,9 +58,8 @@ def test_a_tally_counts_as_answers_pass():
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-def write(out, rows=ROWS, *, top=2, **more):
-    with output.writer(out, top=top, **more) as writer:
-        writer(iter(rows))
+def write(out, rows=ROWS, *, top=2, inputs=(), **more):
+    output.write(iter(rows), Output(out, top=top, **more), inputs=inputs)
 
 
 def test_csv(tmp_path):
@@ -106,8 +105,8 @@ def test_parquet_has_the_columns_of_json_lines(tmp_path, monkeypatch):
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 some_rows = st.lists(
-    st.builds(lambda path, name, p: Answer(path, (Choice(name, p),), None), texts, texts, st.floats(0, 1))
-    | st.builds(lambda path, error: Answer(path, (), error), texts, texts),
+    st.builds(lambda path, name, p: Prediction(path, (ClassProbability(name, p),), None), texts, texts, st.floats(0, 1))
+    | st.builds(lambda path, error: Prediction(path, (), error), texts, texts),
     min_size=1,
 )
 
@@ -115,12 +114,12 @@ some_rows = st.lists(
 @given(some_rows)
 def test_what_was_written_can_be_read_whatever_the_names(rows):
     text, lines = io.StringIO(newline=""), io.StringIO(newline="")
-    output._csv(text, rows, 1)
+    output.write_csv(rows, text, top=1)
     text.seek(0)
     for row, read in zip(rows, csv.DictReader(text), strict=True):
         assert (read["path"], read["predicted"], read["error"]) == (row.path, row.predicted or "", row.error or "")
         assert float(read["confidence"] or 0) == pytest.approx(row.confidence or 0, rel=1e-5)
-    output._json_lines(lines, rows)
+    output.write_jsonl(rows, lines)
     records = [json.loads(line) for line in lines.getvalue().split("\n")[:-1]]
     assert [(record["path"], record["predicted"]) for record in records] == [(row.path, row.predicted) for row in rows]
 
@@ -165,7 +164,7 @@ def test_a_file_is_whole_or_as_it_was(tmp_path, ending, error):
         ("no/out.csv", {}, ["no/out.csv, which cannot be written: No such file or directory"]),
         ("folder.csv", {}, ["folder.csv, which is a folder"]),
         ("out.csv", {"as_json": True}, ["out.csv, whose ending says how it is written"]),
-        ("list.csv", {"read": ["-", "a.png", "list.csv"]}, ["list.csv, which is read as well"]),
+        ("list.csv", {"inputs": ["-", "a.png", "list.csv"]}, ["list.csv, which is read as well"]),
     ],
 )
 def test_where_nothing_can_be_written_is_one_line(tmp_path, monkeypatch, name, more, words):

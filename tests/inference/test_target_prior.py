@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from longtail import recipe
 from longtail.inference import label_shift, target_prior
 from longtail.inference.label_shift import Estimate
-from longtail.inference.predict import Model, Predicted
+from longtail.inference.predict import Model, PredictedBatch
 from longtail.recipe import build
 from support.messages import one_line
 
@@ -36,8 +36,8 @@ def model_of(names=NAMES, *, counts=(6, 3, 1), assumed=(0.6, 0.3, 0.1)):
 
 def found():
     """Two batches; an image in each cannot be predicted."""
-    yield Predicted(["a", "b"], np.array([[0.5, 0.3, 0.2]], np.float32), {1: "is broken"})
-    yield Predicted(["c", "d"], np.array([[0.1, 0.1, 0.8]], np.float32), {0: "is too"})
+    yield PredictedBatch(["a", "b"], np.array([[0.5, 0.3, 0.2]], np.float32), {1: "is broken"})
+    yield PredictedBatch(["c", "d"], np.array([[0.1, 0.1, 0.8]], np.float32), {0: "is too"})
 
 
 def probabilities(shifted):
@@ -74,7 +74,7 @@ def test_predictions_are_asked_for_one_by_one():
     def endless():
         for n in range(10**9):
             asked.append(n)
-            yield Predicted(["a"], np.array([[0.5, 0.3, 0.2]], np.float32), {})
+            yield PredictedBatch(["a"], np.array([[0.5, 0.3, 0.2]], np.float32), {})
 
     for prior in (None, "train", "uniform"):
         rows = iter(target_prior.shift(model_of(), endless(), prior).found)
@@ -118,7 +118,7 @@ def mixture(shares, *, images, sharpness=1.0):
 def test_a_distribution_is_estimated_and_used():
     truth = np.array([0.1, 0.2, 0.7])
     labels, said = mixture(truth, images=5000)
-    batches = (Predicted([""] * len(each), each, {}) for each in np.array_split(said, 50))
+    batches = (PredictedBatch([""] * len(each), each, {}) for each in np.array_split(said, 50))
     shifted = target_prior.shift(model_of(), batches, "estimate")
     assert shifted.estimate is not None
     np.testing.assert_allclose(shifted.estimate.prior, truth, atol=0.02)
@@ -133,7 +133,7 @@ def test_a_model_that_misjudges_itself_makes_the_estimate_wrong():
     truth, found_ = 0.7, {}
     for sharpness in (0.5, 1.0, 2.0):
         _, said = mixture([0.1, 0.2, truth], images=5000, sharpness=sharpness)
-        estimate = target_prior.shift(model_of(), iter([Predicted([""] * 5000, said, {})]), "estimate").estimate
+        estimate = target_prior.shift(model_of(), iter([PredictedBatch([""] * 5000, said, {})]), "estimate").estimate
         assert estimate is not None
         found_[sharpness] = estimate.prior[2]
         assert "too sure of itself" in target_prior.describe(model_of(), estimate, images=5000)[-1]
@@ -146,7 +146,7 @@ def test_broken_images_do_not_count_and_without_others_there_is_no_estimate():
     one = target_prior.shift(model_of(), found(), "estimate")
     assert one.estimate is not None
     assert [row.reasons for row in one.found] == [{1: "is broken"}, {0: "is too"}]
-    broken = Predicted(["a"], np.empty((0, 3), np.float32), {0: "is broken"})
+    broken = PredictedBatch(["a"], np.empty((0, 3), np.float32), {0: "is broken"})
     none = target_prior.shift(model_of(), iter([broken]), "estimate")
     assert none.estimate is None
     assert list(none.found) == [broken]

@@ -56,31 +56,27 @@ def predict(
     device: Device = "auto",
 ) -> None:
     """Predict the classes of images: a row for each, in order, also for one that is broken."""
-    from longtail.inference import inputs, target_prior
-    from longtail.inference import output as rows
+    from longtail.inference import inputs, predict_files, target_prior
     from longtail.inference import predict as prediction
+    from longtail.inference.output import Output
     from longtail.runtime import hardware
     from longtail.training import progress
 
     if not paths and sys.stdin.isatty():
         raise ValueError("no image is named; name files or folders, or pipe names of images into this command")
-    given, tally, on_screen = paths or [inputs.STANDARD_INPUT], rows.Tally(), out is None and sys.stdout.isatty()
+    to, on_screen = Output(out, as_json=as_json, top=top), out is None and sys.stdout.isatty()
     with interruptible():
         model = prediction.load(run, device=hardware.runtime(device=device).device)
-        top = min(top, len(model.class_names))
-        with rows.writer(out, top=top, as_json=as_json, read=given) as write:
-            asked = inputs.read(given, lines=sys.stdin.buffer, root=root)
-            with progress.counting("predicting", shown=not on_screen) as tell:
-                found = prediction.predict(model, asked, batch=batch, workers=workers, progress=tell)
-                shifted = target_prior.shift(model, found, prior)
-                write(tally.of(rows.answers(shifted.found, model.class_names, top=top)))
-            if not tally.images:
-                raise ValueError("no image was predicted; none was named")
-    if shifted.estimate:
-        for line in target_prior.describe(model, shifted.estimate, images=tally.predicted):
+        images = inputs.read(paths or [inputs.STANDARD_INPUT], lines=sys.stdin.buffer, root=root)
+        with progress.counting("predicting", shown=not on_screen) as report:
+            tally = predict_files.predict_files(
+                model, images, to, prior=prior, batch=batch, workers=workers, progress=report
+            )
+    if tally.estimate:
+        for line in target_prior.describe(model, tally.estimate, images=tally.predicted):
             output.message(line)
         if out:
-            target_prior.write(out.with_suffix(".prior.json"), model.class_names, shifted.estimate.prior)
+            target_prior.write(out.with_suffix(".prior.json"), model.class_names, tally.estimate.prior)
             output.message(f"the whole distribution is in {out.with_suffix('.prior.json')}")
     where = f"; rows are in {out}" if out else ""
     if not tally.predicted:

@@ -1,4 +1,4 @@
-"""Queries: the images that somebody asks about, by files, folders, manifests, or names on standard input."""
+"""Images to predict: files, folders, files that list images, or names on standard input."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -14,10 +14,10 @@ STANDARD_INPUT = "-"
 
 
 class Query(NamedTuple):
-    """One image that is asked about.
+    """One image to predict.
 
     Args:
-        name: by which whoever asks finds it again.
+        name: as it was given.
         encoded: its file, or what that holds.
     """
 
@@ -27,22 +27,24 @@ class Query(NamedTuple):
 
 @dataclass(frozen=True)
 class Queries:
-    """Images that are asked about, in the order in which they were named; they can be gone through once.
+    """Images to predict, in the order in which they were named; they can be iterated once.
 
     Args:
         each: the images.
-        total: how many there are; `None` while nobody knows.
+        total: how many there are; `None` if that is not known before the last.
+        paths: that name them, and must not be overwritten meanwhile.
     """
 
     each: Iterator[Query]
     total: int | None
+    paths: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Query]:
         return self.each
 
 
 def read(paths: Iterable[str], *, lines: Iterable[bytes] = (), root: Path | None = None) -> Queries:
-    r"""Tell which images are asked about. What lists images is read at once; no image is opened.
+    r"""Find the images to predict. What lists images is read at once; no image is opened.
 
     Args:
         paths: each a folder, of which all images are taken, with those in folders below it; a file that lists images
@@ -56,11 +58,11 @@ def read(paths: Iterable[str], *, lines: Iterable[bytes] = (), root: Path | None
     >>> [query.name for query in read(["a.png", "-"], lines=[b"b.png\n"])]
     ['a.png', 'b.png']
     """
+    paths = tuple(paths)
     parts = [_part(path, lines, root) for path in paths]
     numbers = [part.total for part in parts if part.total is not None]
-    return Queries(
-        chain.from_iterable(part.each for part in parts), sum(numbers) if len(numbers) == len(parts) else None
-    )
+    total = sum(numbers) if len(numbers) == len(parts) else None
+    return Queries(chain.from_iterable(part.each for part in parts), total, paths)
 
 
 def _part(path: str, lines: Iterable[bytes], root: Path | None) -> Queries:

@@ -1,11 +1,11 @@
-"""Answers: what was predicted of each image, as rows of CSV, JSON lines or parquet."""
+"""Predictions as files: a row for each image, as CSV, JSON lines or parquet."""
 
 import csv
 import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from longtail.inference.predict import Predicted
+from longtail.inference.label_shift import Estimate
+from longtail.inference.predict import PredictedBatch
 from longtail.text import join_or, printable
 
 ENDINGS = (".csv", ".jsonl", ".parquet")
@@ -24,24 +25,24 @@ ENDINGS = (".csv", ".jsonl", ".parquet")
 _ROWS = 10_000  # of a parquet file that are kept until they are written
 
 
-class Choice(NamedTuple):
+class ClassProbability(NamedTuple):
     """A class that an image may be of."""
 
     name: str
     probability: float
 
 
-class Answer(NamedTuple):
+class Prediction(NamedTuple):
     """What was predicted of one image.
 
     Args:
-        path: the image, as whoever asked named it.
+        path: the image, by the name that was given.
         top: the most probable classes, best first; none if there is an error.
         error: why nothing could be predicted; `None` if it could.
     """
 
     path: str
-    top: tuple[Choice, ...]
+    top: tuple[ClassProbability, ...]
     error: str | None
 
     @property
@@ -57,133 +58,174 @@ class Answer(NamedTuple):
 
 @dataclass
 class Tally:
-    """How it went, as far as answers have been counted.
+    """How many images were predicted, and how many could not be.
 
     Args:
         predicted: images.
         failed: images without a prediction.
         first: the first of those, and why.
+        estimate: the class distribution of the images, if it was estimated from them.
     """
 
     predicted: int = 0
     failed: int = 0
     first: str = ""
+    estimate: Estimate | None = None
 
     @property
     def images(self) -> int:
-        """How many answers there were."""
+        """How many there were."""
         return self.predicted + self.failed
 
-    def of(self, rows: Iterable[Answer]) -> Iterator[Answer]:
-        """Count answers as they pass."""
-        for answer in rows:
-            if answer.error is None:
+    def count(self, rows: Iterable[Prediction]) -> Iterator[Prediction]:
+        """Count predictions as they pass."""
+        for row in rows:
+            if row.error is None:
                 self.predicted += 1
             else:
-                self.first = self.first or f"{printable(answer.path)} {answer.error}"
+                self.first = self.first or f"{printable(row.path)} {row.error}"
                 self.failed += 1
-            yield answer
+            yield row
 
 
-Writer = Callable[[Iterable[Answer]], None]
-
-
-def answers(found: Iterable[Predicted], class_names: Sequence[str], *, top: int) -> Iterator[Answer]:
-    """One answer for each image, in order.
+def predictions(found: Iterable[PredictedBatch], class_names: Sequence[str], *, top: int) -> Iterator[Prediction]:
+    """One row for each image, in order.
 
     Args:
-        found: the predictions.
+        found: batches of class probabilities.
         class_names: C names.
         top: classes to name for an image; more than C are C.
 
-    >>> found = Predicted(["a.png", "b.png"], np.array([[0.2, 0.8]]), {0: "does not exist"})
-    >>> for answer in answers([found], ["cat", "dog"], top=1):
-    ...     print(answer.path, answer.predicted, answer.confidence, answer.error)
+    >>> found = PredictedBatch(["a.png", "b.png"], np.array([[0.2, 0.8]]), {0: "does not exist"})
+    >>> for row in predictions([found], ["cat", "dog"], top=1):
+    ...     print(row.path, row.predicted, row.confidence, row.error)
     a.png None None does not exist
     b.png dog 0.8 None
     """
-    for each in found:
-        order = np.argsort(-each.probabilities, axis=1, kind="stable")[:, :top]
-        best = np.take_along_axis(each.probabilities, order, axis=1)
+    for batch in found:
+        order = np.argsort(-batch.probabilities, axis=1, kind="stable")[:, :top]
+        best = np.take_along_axis(batch.probabilities, order, axis=1)
         rows: Iterator[tuple[list[int], list[float]]] = zip(order.tolist(), best.tolist(), strict=True)
-        for position, name in enumerate(each.names):
-            if position in each.reasons:
-                yield Answer(name, (), each.reasons[position])
+        for position, name in enumerate(batch.names):
+            if position in batch.reasons:
+                yield Prediction(name, (), batch.reasons[position])
             else:
-                classes, shares = next(rows)
-                yield Answer(name, tuple(Choice(class_names[c], p) for c, p in zip(classes, shares, strict=True)), None)
+                ranked = zip(*next(rows), strict=True)
+                yield Prediction(name, tuple(ClassProbability(class_names[c], share) for c, share in ranked), None)
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where predictions go, and in what form.
+
+    Args:
+        file: ends in one of `ENDINGS`, which says the form; an existing file is replaced. `None`: standard output.
+        as_json: JSON lines, not CSV, on standard output.
+        top: classes to name for an image.
+    Raises: ValueError if the file has another ending, or is asked to be JSON by anything but its ending.
+    """
+
+    file: Path | None = None
+    as_json: bool = False
+    top: int = 5
+
+    def __post_init__(self) -> None:
+        if self.file is None:
+            return
+        if self.file.suffix.lower() not in ENDINGS:
+            raise ValueError(f"out is {self.file}; allowed: a file that ends in {join_or(ENDINGS)}")
+        if self.as_json:
+            raise ValueError(f"out is {self.file}, whose ending says how it is written; JSON is for standard output")
 
 
 @contextmanager
-def writer(out: Path | None, *, top: int, as_json: bool = False, read: Iterable[str] = ()) -> Iterator[Writer]:
-    """A function that writes answers, into a file that is there when all is written, and not before.
-
-    - CSV: `path`, `predicted`, `confidence`; `class_2`, `probability_2`, and so on up to `top`; `error`. What is not
-      known is empty.
-    - JSON lines: `path`, `predicted`, `confidence`; `top`, a list of objects with `class` and `probability`, best
-      first, the predicted one among them; `error`. What is not known is null.
-    - parquet: the same columns as JSON lines.
-
-    Probabilities have 6 digits.
+def replacing(file: Path, *, inputs: Iterable[str] = ()) -> Iterator[Path]:
+    """A new file that takes the place of another when all is written, and not before.
 
     Args:
-        out: ends in one of `ENDINGS`; an existing file is replaced. `None`: standard output.
-        top: classes to name for an image.
-        as_json: write JSON lines, not CSV, to standard output.
-        read: files from which is read meanwhile, and which therefore must stay.
-    Raises: ValueError if the file has another ending, cannot be written, or is one of those that are read.
+        file: to replace, or not there yet.
+        inputs: paths that are read meanwhile, and which therefore must stay.
+    Raises: ValueError if the file cannot be written, or is one of those that are read.
     """
-    if out is None:
-        # Python's own stream translates line breaks, and may know other letters only.
-        stream = cast(io.TextIOWrapper, sys.stdout)
-        stream.reconfigure(encoding="utf-8", newline="")
-        yield (lambda rows: _json_lines(stream, rows)) if as_json else (lambda rows: _csv(stream, rows, top))
-        stream.flush()
-        return
-    ending = out.suffix.lower()
-    if ending not in ENDINGS:
-        raise ValueError(f"out is {out}; allowed: a file that ends in {join_or(ENDINGS)}")
-    if as_json:
-        raise ValueError(f"out is {out}, whose ending says how it is written; JSON is for standard output")
-    if out.is_dir():
-        raise ValueError(f"out is {out}, which is a folder; name a file")
-    if out.exists() and any(os.path.exists(path) and out.samefile(path) for path in read):  # noqa: PTH110 - never raises
-        raise ValueError(f"out is {out}, which is read as well; name another file")
-    new = out.with_name(f".{out.name}.new")
+    if file.is_dir():
+        raise ValueError(f"out is {file}, which is a folder; name a file")
+    # `os.path.exists` never raises, whatever the name.
+    if file.exists() and any(os.path.exists(path) and file.samefile(path) for path in inputs):  # noqa: PTH110
+        raise ValueError(f"out is {file}, which is read as well; name another file")
+    new = file.with_name(f".{file.name}.new")
     try:
         new.touch()
     except OSError as error:
-        raise ValueError(f"out is {out}, which cannot be written: {error.strerror}") from error
+        raise ValueError(f"out is {file}, which cannot be written: {error.strerror}") from error
     try:
-        if ending == ".parquet":
-            with pyarrow.parquet.ParquetWriter(new, _SCHEMA) as table:
-                yield lambda rows: _parquet(table, rows)
-        else:
-            with new.open("w", encoding="utf-8", newline="") as text:
-                yield (
-                    (lambda rows: _csv(text, rows, top)) if ending == ".csv" else (lambda rows: _json_lines(text, rows))
-                )
-        new.replace(out)
+        yield new
+        new.replace(file)
     finally:
         new.unlink(missing_ok=True)
 
 
-def _csv(file: io.TextIOBase, rows: Iterable[Answer], top: int) -> None:
+def write(rows: Iterable[Prediction], output: Output, *, inputs: Iterable[str] = ()) -> None:
+    """Write predictions as they come.
+
+    Probabilities have 6 digits.
+
+    Args:
+        rows: the predictions.
+        output: where to, and how. A file is there when all rows are, and not before.
+        inputs: see `replacing`.
+    Raises: ValueError as `replacing`, before the first row is asked for.
+    """
+    if output.file is None:
+        # Python's own stream translates line breaks, and may know other letters only.
+        stream = cast(io.TextIOWrapper, sys.stdout)
+        stream.reconfigure(encoding="utf-8", newline="")
+        if output.as_json:
+            write_jsonl(rows, stream)
+        else:
+            write_csv(rows, stream, top=output.top)
+        stream.flush()
+        return
+    with replacing(output.file, inputs=inputs) as new:
+        match output.file.suffix.lower():
+            case ".parquet":
+                write_parquet(rows, new)
+            case ".jsonl":
+                with new.open("w", encoding="utf-8", newline="") as text:
+                    write_jsonl(rows, text)
+            case _:
+                with new.open("w", encoding="utf-8", newline="") as text:
+                    write_csv(rows, text, top=output.top)
+
+
+def write_csv(rows: Iterable[Prediction], file: io.TextIOBase, *, top: int) -> None:
+    """Write the columns `path`, `predicted`, `confidence`, `class_2`, `probability_2`, and so on, and `error`.
+
+    What is not known is empty. Without a row there is no header either.
+
+    Args:
+        rows: the predictions.
+        file: opened so that it leaves line breaks as they are.
+        top: classes that have columns.
+    """
     table = csv.writer(file, lineterminator="\n")
     quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
     more = [f"{what}_{place}" for place in range(2, top + 1) for what in ("class", "probability")]
-    for number, answer in enumerate(rows):
-        if not number:  # nothing to answer is a mistake, and leaves standard output empty
+    for number, row in enumerate(rows):
+        if not number:  # no image at all is a mistake, which leaves standard output empty
             table.writerow(["path", "predicted", "confidence", *more, "error"])
-        cells = [cell for choice in answer.top for cell in (choice.name, f"{choice.probability:.6g}")]
-        row = [answer.path, *cells, *[""] * (2 * top - len(cells)), answer.error or ""]
+        classes = [cell for each in row.top for cell in (each.name, f"{each.probability:.6g}")]
+        cells = [row.path, *classes, *[""] * (2 * top - len(classes)), row.error or ""]
         # Python quotes only those line breaks that it writes itself, until 3.13.
-        (quoted if any("\r" in cell for cell in row) else table).writerow(row)
+        (quoted if any("\r" in cell for cell in cells) else table).writerow(cells)
 
 
-def _json_lines(file: io.TextIOBase, rows: Iterable[Answer]) -> None:
-    for answer in rows:
-        file.write(json.dumps(_record(answer), ensure_ascii=False) + "\n")
+def write_jsonl(rows: Iterable[Prediction], file: io.TextIOBase) -> None:
+    """Write an object a line: `path`, `predicted`, `confidence`, `top`, `error`; what is not known is null.
+
+    `top` is a list of objects with `class` and `probability`, best first, the predicted one among them.
+    """
+    for row in rows:
+        file.write(json.dumps(_record(row), ensure_ascii=False) + "\n")
 
 
 _SCHEMA = pyarrow.schema(
@@ -197,19 +239,21 @@ _SCHEMA = pyarrow.schema(
 )
 
 
-def _parquet(table: pyarrow.parquet.ParquetWriter, rows: Iterable[Answer]) -> None:
+def write_parquet(rows: Iterable[Prediction], file: Path) -> None:
+    """Write the columns that `write_jsonl` writes."""
     waiting = iter(rows)
-    while some := [_record(answer) for answer in islice(waiting, _ROWS)]:
-        table.write_table(pyarrow.Table.from_pylist(some, _SCHEMA))
+    with pyarrow.parquet.ParquetWriter(file, _SCHEMA) as table:
+        while some := [_record(row) for row in islice(waiting, _ROWS)]:
+            table.write_table(pyarrow.Table.from_pylist(some, _SCHEMA))
 
 
-def _record(answer: Answer) -> dict[str, Any]:
-    top = [{"class": choice.name, "probability": float(f"{choice.probability:.6g}")} for choice in answer.top]
+def _record(row: Prediction) -> dict[str, Any]:
+    top = [{"class": each.name, "probability": float(f"{each.probability:.6g}")} for each in row.top]
     best = top[0] if top else {"class": None, "probability": None}
     return {
-        "path": answer.path,
+        "path": row.path,
         "predicted": best["class"],
         "confidence": best["probability"],
         "top": top or None,
-        "error": answer.error,
+        "error": row.error,
     }

@@ -59,7 +59,7 @@ class Model:
     temperature: float | None = None
 
 
-class Scored(NamedTuple):
+class ScoredBatch(NamedTuple):
     """What the network said of some images, in their order.
 
     Args:
@@ -73,7 +73,7 @@ class Scored(NamedTuple):
     reasons: Mapping[int, str]
 
 
-class Predicted(NamedTuple):
+class PredictedBatch(NamedTuple):
     """What came of some images, in their order.
 
     Args:
@@ -157,7 +157,7 @@ def predict(
     batch: int = 64,
     workers: int | None = None,
     progress: Callable[[int, int | None], None] | None = None,
-) -> Iterator[Predicted]:
+) -> Iterator[PredictedBatch]:
     """Predict images, in the order in which they are asked about. Memory does not grow with their number.
 
     An image is prepared exactly as those on which the run was measured. Where these were taken as they are, images may
@@ -173,7 +173,7 @@ def predict(
         probabilities.
     """
     for scored in score(model, queries, batch=batch, workers=workers, progress=progress):
-        yield Predicted(scored.names, _probabilities(model, scored.logits), scored.reasons)
+        yield PredictedBatch(scored.names, _probabilities(model, scored.logits), scored.reasons)
 
 
 def score(
@@ -183,7 +183,7 @@ def score(
     batch: int = 64,
     workers: int | None = None,
     progress: Callable[[int, int | None], None] | None = None,
-) -> Iterator[Scored]:
+) -> Iterator[ScoredBatch]:
     """Logits of images, without the model's temperature; everything else as in `predict`.
 
     Args:
@@ -230,7 +230,7 @@ def _decode(shrunk_side: int | None, size: int | None, queries: Sequence[Query])
     return _Decoded([query.name for query in queries], stacked, reasons)
 
 
-def _scored(model: Model, decoded: _Decoded) -> Scored:
+def _scored(model: Model, decoded: _Decoded) -> ScoredBatch:
     logits = np.empty((len(decoded.names), len(model.class_names)), np.float32)
     reasons = dict(decoded.reasons)
     for positions, images in decoded.images:
@@ -243,7 +243,7 @@ def _scored(model: Model, decoded: _Decoded) -> Scored:
             reason = f"has {width} x {height} pixels, which the network cannot take: {one_line(error)}"
             reasons |= dict.fromkeys(positions, reason)
     known = [position for position in range(len(decoded.names)) if position not in reasons]
-    return Scored(decoded.names, logits[known], reasons)
+    return ScoredBatch(decoded.names, logits[known], reasons)
 
 
 def _logits(model: Model, images: UInt8[np.ndarray, "some h w 3"]) -> Float[np.ndarray, "some classes"]:

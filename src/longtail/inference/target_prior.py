@@ -14,7 +14,7 @@ from longtail.data.sources.records import clean
 from longtail.data.sources.tables import KINDS, read_table
 from longtail.inference import label_shift
 from longtail.inference.label_shift import Estimate, Prior
-from longtail.inference.predict import Model, Predicted
+from longtail.inference.predict import Model, PredictedBatch
 from longtail.text import first_few, join_or, one_line, printable, quantity, yaml_value
 
 WORDS = ("train", "uniform", "estimate")
@@ -28,11 +28,11 @@ class Shifted(NamedTuple):
         estimate: that distribution, if it was estimated from the images.
     """
 
-    found: Iterable[Predicted]
+    found: Iterable[PredictedBatch]
     estimate: Estimate | None
 
 
-def shift(model: Model, found: Iterator[Predicted], prior: str | None) -> Shifted:
+def shift(model: Model, found: Iterator[PredictedBatch], prior: str | None) -> Shifted:
     """Correct predictions for the classes that are to be expected.
 
     Args:
@@ -58,7 +58,7 @@ def shift(model: Model, found: Iterator[Predicted], prior: str | None) -> Shifte
     return Shifted(_adjusted(found, model.assumed, wanted), None)
 
 
-def _estimated(found: Sequence[Predicted], assumed: Prior) -> Shifted:
+def _estimated(found: Sequence[PredictedBatch], assumed: Prior) -> Shifted:
     some = [each.probabilities for each in found if len(each.probabilities)]
     if not some:
         return Shifted(found, None)
@@ -67,7 +67,7 @@ def _estimated(found: Sequence[Predicted], assumed: Prior) -> Shifted:
     return Shifted(_adjusted(found, assumed, estimate.prior), estimate)
 
 
-def _adjusted(found: Iterable[Predicted], assumed: Prior, wanted: Prior) -> Iterator[Predicted]:
+def _adjusted(found: Iterable[PredictedBatch], assumed: Prior, wanted: Prior) -> Iterator[PredictedBatch]:
     for each in found:
         yield each._replace(probabilities=label_shift.adjust(each.probabilities, assumed=assumed, wanted=wanted))
 
