@@ -103,7 +103,7 @@ def found_again(pixels: list[Pixels], known: np.ndarray, tried: int = 1000) -> s
     which = np.random.default_rng(0).choice(len(pixels), tried, replace=False)
     rows: list[list[object]] = []
     for words, change in changes():
-        groups = duplicates.nearly(np.concatenate([known, thumbnails([change(pixels[i]) for i in which])]))
+        groups = duplicates.near_groups(np.concatenate([known, thumbnails([change(pixels[i]) for i in which])]))
         together = {frozenset((i, j)) for group in groups for i in group.tolist() for j in group.tolist() if i < j}
         hits = sum(frozenset((int(i), len(known) + n)) in together for n, i in enumerate(which))
         rows.append([words, f"{hits / tried:.1%}"])
@@ -129,7 +129,7 @@ def draw(name: str, pixels: list[Pixels], which: np.ndarray, folder: Path) -> No
 
 def trust(name: str, pixels: list[Pixels], labels: np.ndarray, known: np.ndarray, sheet: Path | None) -> list[object]:
     start = time.perf_counter()
-    groups = duplicates.nearly(known)
+    groups = duplicates.near_groups(known)
     seconds = time.perf_counter() - start
     both = pairs(groups)
     if sheet:
@@ -147,7 +147,7 @@ def growth(known: np.ndarray) -> str:
     rows: list[list[object]] = []
     for images in (25_000, 50_000, 100_000, 200_000, 400_000):
         start = time.perf_counter()
-        duplicates.nearly(every[:images])
+        duplicates.near_groups(every[:images])
         rows.append([f"{images:,}", time.perf_counter() - start])
     return table(["images", "s"], rows)
 

@@ -25,8 +25,8 @@ def file_of(image: Image.Image | np.ndarray, suffix: str, **options) -> bytes:
     return messy_data.encoded(image if isinstance(image, Image.Image) else Image.fromarray(image), suffix, **options)
 
 
-def oddities(content: bytes, name: str = "image") -> tuple[str, ...]:
-    return examine(content, name).oddities
+def unusual(content: bytes, name: str = "image") -> tuple[str, ...]:
+    return examine(content, name).unusual
 
 
 def shown(content: bytes) -> np.ndarray:
@@ -78,19 +78,19 @@ def test_formats_with_loss_give_nearly_the_pixels(suffix):
 def test_grey_is_the_same_in_all_channels(suffix):
     content = file_of(GREY, suffix, **({"quality": 100} if suffix == ".jpg" else {}))
     assert abs(shown(content).astype(int) - GREY[..., None]).max() <= 1
-    assert oddities(content) in (("greyscale",), ("colours from a palette",))
+    assert unusual(content) in (("greyscale",), ("colours from a palette",))
 
 
 def test_two_colours_are_black_and_white():
     content = file_of(Image.fromarray(GREY > 128), ".png")
     assert np.unique(shown(content)).tolist() == [0, 255]
-    assert oddities(content) == ("greyscale",)
+    assert unusual(content) == ("greyscale",)
 
 
 def test_palettes_are_looked_up():
     content = file_of(Image.fromarray(PATCHES).quantize(6), ".png")
     np.testing.assert_array_equal(shown(content), PATCHES)
-    assert oddities(content) == ("colours from a palette",)
+    assert unusual(content) == ("colours from a palette",)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
@@ -100,7 +100,7 @@ def test_what_is_transparent_shows_white(suffix):
     content = file_of(pixels, suffix, **({"lossless": True} if suffix == ".webp" else {}))
     (opaque, hidden), fifth = shown(content)[[0, 7], 0], shown(content)[7, 7]
     assert (opaque.tolist(), hidden.tolist(), fifth.tolist()) == ([200, 0, 0], [255, 255, 255], [244, 204, 204])
-    assert oddities(content) == ("transparency, which is shown white",)
+    assert unusual(content) == ("transparency, which is shown white",)
 
 
 def test_a_colour_that_stands_for_nothing_shows_white():
@@ -117,7 +117,7 @@ def test_a_colour_that_stands_for_nothing_shows_white():
 def test_grey_with_transparency():
     content = file_of(np.stack([GREY, np.where(GREY == 100, 0, 255).astype(np.uint8)], 2), ".png")
     assert np.unique(shown(content)).tolist() == [0, 255]
-    assert oddities(content) == ("greyscale", "transparency, which is shown white")
+    assert unusual(content) == ("greyscale", "transparency, which is shown white")
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".tif"])
@@ -128,7 +128,7 @@ def test_inks_become_colours(suffix):
     content = file_of(Image.fromarray(inks, "CMYK"), suffix, **({"quality": 100} if suffix == ".jpg" else {}))
     corners = shown(content)[[0, 15, 15], [0, 0, 15]].astype(int)
     assert abs(corners - [[0, 255, 255], [255, 255, 255], [0, 0, 0]]).max() <= 2
-    assert oddities(content) == ("CMYK instead of RGB",)
+    assert unusual(content) == ("CMYK instead of RGB",)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".ppm"])
@@ -136,13 +136,13 @@ def test_sixteen_bits_of_grey_are_scaled(suffix):
     values = np.array([[0, 255, 256, 0x1234, 0x80FF, 65535]] * 8, np.uint16)
     content = file_of(values, suffix)
     np.testing.assert_array_equal(shown(content)[0, :, 1], [0, 0, 1, 0x12, 0x80, 255])
-    assert oddities(content) == ("16 bits a channel, of which 8 are used", "greyscale")
+    assert unusual(content) == ("16 bits a channel, of which 8 are used", "greyscale")
 
 
 def test_sixteen_bits_of_colour_are_scaled():
     content = messy_data.sixteen_bit_colour(PATCHES)
     np.testing.assert_array_equal(shown(content), PATCHES)
-    assert oddities(content) == ("16 bits a channel, of which 8 are used",)
+    assert unusual(content) == ("16 bits a channel, of which 8 are used",)
 
 
 @pytest.mark.parametrize("kind", [np.int32, np.float32])
@@ -171,7 +171,7 @@ def test_images_are_turned_upright(orientation, suffix):
     content = file_of(np.ascontiguousarray(TURNS[orientation]), suffix, exif=exif, **lossless)
     assert abs(shown(content).astype(int) - PATCHES).max() <= 4
     assert size_of(content) == (24, 16)
-    assert oddities(content) == (("to be turned upright by its EXIF data",) if orientation > 1 else ())
+    assert unusual(content) == (("to be turned upright by its EXIF data",) if orientation > 1 else ())
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_images_are_turned_upright(orientation, suffix):
 def test_damaged_exif_data_say_nothing(exif):
     content = file_of(PATCHES, ".jpg", exif=exif)
     assert shown(content).shape == PATCHES.shape
-    assert oddities(content) == ()
+    assert unusual(content) == ()
     assert size_of(content) == (24, 16)
 
 
@@ -190,7 +190,7 @@ def test_orientations_that_do_not_exist_say_nothing(orientation):
     exif[0x0112] = orientation
     content = file_of(PATCHES, ".png", exif=exif)
     np.testing.assert_array_equal(shown(content), PATCHES)
-    assert oddities(content) == ()
+    assert unusual(content) == ()
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".tif", ".png"])
@@ -199,7 +199,7 @@ def test_of_several_frames_the_first_is_taken(suffix):
     others = [Image.fromarray(PATCHES[::-1]), Image.fromarray(PATCHES[:, ::-1])]
     content = file_of(PATCHES, suffix, save_all=True, append_images=others, **lossless)
     np.testing.assert_array_equal(shown(content), PATCHES)
-    assert "several frames, of which the first is used" in oddities(content)
+    assert "several frames, of which the first is used" in unusual(content)
 
 
 def test_names_that_do_not_fit_are_told():
@@ -211,9 +211,9 @@ def test_names_that_do_not_fit_are_told():
         ("a.b/c", ()),
         ("train.parquet, image 4", ()),
     ):
-        assert oddities(content, name) == expected
-    assert oddities(file_of(PATCHES, ".jpg"), "a.jfif") == ()
-    assert oddities(file_of(PATCHES, ".dib"), "a.bmp") == ()
+        assert unusual(content, name) == expected
+    assert unusual(file_of(PATCHES, ".jpg"), "a.jfif") == ()
+    assert unusual(file_of(PATCHES, ".dib"), "a.bmp") == ()
 
 
 def test_an_ordinary_file_has_nothing_odd(tmp_path):
@@ -221,7 +221,7 @@ def test_an_ordinary_file_has_nothing_odd(tmp_path):
     file.write_bytes(file_of(PATCHES, ".jpg"))
     seen = examine(file, "a.jpg")
     assert isinstance(seen, Examined)
-    assert (seen.width, seen.height, seen.oddities) == (24, 16, ())
+    assert (seen.width, seen.height, seen.unusual) == (24, 16, ())
     np.testing.assert_array_equal(decode(file, "a.jpg"), seen.pixels)
 
 

@@ -87,7 +87,7 @@ def print_preview(preview: "Preview", command: str) -> None:
     lines = [
         *preview.understood,
         "",
-        f"{quantity(audit.learnt, 'image')} to learn from, {audit.measured:,} to measure",
+        f"{quantity(audit.training_images, 'image')} to learn from, {audit.evaluated_images:,} to evaluate",
     ]
     lines.append(
         f"largest class to smallest: {audit.imbalance:,.0f} to 1; Gini of class sizes: {audit.gini:.2f}; "

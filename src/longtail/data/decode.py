@@ -68,11 +68,11 @@ class Examined:
 
     Args:
         pixels: `(h, w, 3)`, uint8, upright.
-        oddities: in words; all of it is dealt with.
+        unusual: in words; all of it is dealt with.
     """
 
     pixels: Pixels
-    oddities: tuple[str, ...]
+    unusual: tuple[str, ...]
 
     @property
     def width(self) -> int:
@@ -229,7 +229,7 @@ def _ordinary_jpeg(file: io.BytesIO | io.BufferedReader) -> _Quick | None:
 
 def _by_pillow(image: ImageFile.ImageFile, name: str, pixels: Pixels | None, *, closely: bool) -> Examined:
     """An image of any kind, whose header was read, and whose pixels may be known as they are stored."""
-    oddities = [*_odd_kind(image, name)] if closely else []
+    unusual = [*_unusual_kind(image, name)] if closely else []
     turned_when_loaded = image.format == "TIFF" and _orientation(image) != 1
     if pixels is None:
         image.load()
@@ -237,10 +237,10 @@ def _by_pillow(image: ImageFile.ImageFile, name: str, pixels: Pixels | None, *, 
     colour = _colour(image, name) if pixels is None else Image.fromarray(pixels)
     upright = colour.transpose(_UPRIGHT_BY[turn]) if turn in _UPRIGHT_BY else colour
     if closely and (turned_when_loaded or turn != 1):
-        oddities.append("to be turned upright by its EXIF data")
+        unusual.append("to be turned upright by its EXIF data")
     if closely and _moves(image):
-        oddities.append("several frames, of which the first is used")
-    return Examined(np.asarray(upright), tuple(oddities))
+        unusual.append("several frames, of which the first is used")
+    return Examined(np.asarray(upright), tuple(unusual))
 
 
 def _colour(image: ImageFile.ImageFile, name: str) -> Image.Image:
@@ -272,7 +272,7 @@ def _moves(image: ImageFile.ImageFile) -> bool:
         return False
 
 
-def _odd_kind(image: ImageFile.ImageFile, name: str) -> Iterator[str]:
+def _unusual_kind(image: ImageFile.ImageFile, name: str) -> Iterator[str]:
     """What is unusual about format and mode of an image that was opened and is not yet decoded."""
     format_ = _VARIANTS.get(str(image.format), image.format)
     ending = Path(name).suffix.lower()

@@ -7,8 +7,8 @@ from typing import Any
 
 from longtail.data import sources
 from longtail.data.audit.audit import Audit, audit
-from longtail.data.audit.scan import Progress
 from longtail.data.source import Listing
+from longtail.data.worker_pool import Progress
 from longtail.planning import recommend
 from longtail.planning.cost import Cost, cost
 from longtail.planning.recommend import Advice
@@ -78,13 +78,13 @@ def look(
         progress=progress,
     )
     price = None
-    if sizes and found.learnt:
+    if sizes and found.training_images:
         side = settings.data.image_size
         width, height = (side, side) if side else sizes.usual
         price = cost(
             settings,
-            images=found.learnt,
-            measured=found.measured,
+            images=found.training_images,
+            measured=found.evaluated_images,
             classes=len(found.classes),
             size=(height, width),
             device=device,

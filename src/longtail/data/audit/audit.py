@@ -1,4 +1,4 @@
-"""Audits: what is in somebody's own images, and what is wrong with them, before anything is trained."""
+"""The audit of a data set: what is in it, and what is wrong with it, before anything is trained."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,10 +11,11 @@ from jaxtyping import Int
 from longtail.data.audit import findings
 from longtail.data.audit.duplicates import Positions
 from longtail.data.audit.findings import Finding
-from longtail.data.audit.scan import Progress, survey
+from longtail.data.audit.scan import scan
 from longtail.data.class_counts import Counts, Groups, count, gini
 from longtail.data.source import PARTS, Listing, Part
 from longtail.data.splits import Split, assign
+from longtail.data.worker_pool import Progress
 
 Divide = Callable[[Positions], Split]
 
@@ -40,10 +41,10 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Audit:
-    """What is known of a data set after every image was looked at.
+    """What is known of a data set after every image was decoded.
 
     Args:
-        form: what the data was taken for.
+        form: the format that was detected, for people.
         images: listed, with the unreadable ones.
         classes: names with their readable images, in the order of their numbers.
         parts: readable images of each class in each part of the split that a training will use.
@@ -73,13 +74,13 @@ class Audit:
         return asdict(self)
 
     @property
-    def learnt(self) -> int:
+    def training_images(self) -> int:
         """Readable training images."""
         return sum(self.parts["train"])
 
     @property
-    def measured(self) -> int:
-        """Readable images on which a training is measured."""
+    def evaluated_images(self) -> int:
+        """Readable images on which a training is evaluated."""
         return sum(self.parts["test"]) or sum(self.parts["validation"])
 
     @property
@@ -96,7 +97,7 @@ def audit(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> Audit:
-    """Look at every image once, and at all of them together.
+    """Decode every image once, and check all of them together.
 
     Args:
         listing: images, classes, and what the data says of splits and groups.
@@ -104,20 +105,20 @@ def audit(
             gives no test part, with a fifth of each class.
         bounds: of many-, medium- and few-shot classes.
         workers: processes that decode; 0: this one.
-        progress: is told how many images of how many are done.
+        progress: is called with how many images of how many are done.
     """
-    seen = survey(listing.source, workers=workers, progress=progress)
+    scanned = scan(listing.source, workers=workers, progress=progress)
     names, labels = listing.source.class_names, listing.source.labels
-    readable = np.array([i for i in range(len(labels)) if i not in seen.unreadable], np.int64)
+    readable = np.array([i for i in range(len(labels)) if i not in scanned.unreadable], np.int64)
     counts = count(labels[readable], len(names))
     split = _split(listing, readable, divide or partial(_divide, listing))
     parts: dict[Part, Counts] = {part: count(labels[split == i], len(names)) for i, part in enumerate(PARTS)}
     found = [
-        *findings.unreadable(listing, seen, counts),
-        *findings.alike_images(listing, seen, split),
-        *findings.torn(listing),
-        *findings.unmeasured(names, counts, parts),
-        *findings.odd(listing, seen),
+        *findings.unreadable(listing, scanned, counts),
+        *findings.duplicated(listing, scanned, split),
+        *findings.split_groups(listing),
+        *findings.unevaluated(names, counts, parts),
+        *findings.unusual(listing, scanned),
         *(Finding("listing", "note", note, "", ()) for note in listing.notes),
     ]
     present = counts[counts > 0]
@@ -131,7 +132,7 @@ def audit(
         gini=gini(counts),
         groups={name: int(mask.sum()) for name, mask in bounds.masks(parts["train"]).items()},
         bounds=asdict(bounds),
-        sizes=sizes_of(seen.sizes[readable]) if len(readable) else None,
+        sizes=sizes_of(scanned.sizes[readable]) if len(readable) else None,
         findings=tuple(sorted(found, key=lambda finding: findings.LEVELS.index(finding.level))),
     )
 

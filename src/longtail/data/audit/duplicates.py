@@ -1,7 +1,8 @@
-"""Alike images: which have the same pixels, and which are nearly the same, among very many."""
+"""Duplicates: images with the same pixels, and near-duplicates by difference hash (dHash) and correlation."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Int, UInt8
@@ -12,14 +13,57 @@ from scipy.sparse.csgraph import connected_components
 from longtail.data.source import Pixels
 
 SIDE = 16  # of a thumbnail
-_GRID = 9  # side of the grid of which an outline compares neighbours
-_BITS = 16  # of 128 in which the outlines of two near duplicates may differ
-_REACH = 64  # neighbours in sorted order that an outline is compared with, in each band
-_CORRELATION = 0.98  # of the thumbnails of two near duplicates
-_PLAIN = 4.0  # standard deviation, in 0..255, below which a thumbnail says nothing: fog, walls, night
+_GRID = 9  # side of the grid whose neighbours the hash compares
+_HAMMING = 16  # bits of 128 in which the hashes of two near-duplicates may differ
+_NEIGHBOURS = 64  # in sorted order, with which a hash is compared, in each band
+_CORRELATION = 0.98  # of the thumbnails of two near-duplicates
+_LOW_CONTRAST = 4.0  # standard deviation, in 0..255, below which thumbnails are not compared: fog, walls, night
+_AT_ONCE = 4096  # images whose thumbnails are floats at a time
 
 Thumbnails = UInt8[np.ndarray, "images 16 16 3"]
+Hashes = UInt8[np.ndarray, "images 16"]  # 128 bits each
 Positions = Int[np.ndarray, " _"]  # of any number of images
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Groups of images, each ascending.
+
+    Args:
+        exact: images with the same pixels.
+        near: images that are nearly the same, with the exact duplicates of each of them.
+    """
+
+    exact: tuple[Positions, ...]
+    near: tuple[Positions, ...]
+
+    @property
+    def groups(self) -> tuple[Positions, ...]:
+        """All groups, those of exact duplicates that are part of a larger one left out."""
+        inside = {int(i) for group in self.near for i in group}
+        return (*self.near, *(group for group in self.exact if int(group[0]) not in inside))
+
+
+def groups(digests: Sequence[bytes], thumbnails: Thumbnails) -> Duplicates:
+    """Find all duplicates.
+
+    Args:
+        digests: N, from `digest`; empty for images that are left out, as unreadable ones.
+        thumbnails: `(N, 16, 16, 3)`, from `thumbnail`.
+
+    >>> flat = np.zeros((3, 16, 16, 3), np.uint8)
+    >>> [group.tolist() for group in groups([b"a", b"", b"a"], flat).exact]
+    [[0, 2]]
+    """
+    readable = np.array([i for i, each in enumerate(digests) if each], np.int64)
+    exact = [readable[group] for group in exact_groups([digests[i] for i in readable])]
+    # One image of each exact group stands for the others, which would only add to the pairs that are compared.
+    copies = {int(i) for group in exact for i in group[1:]}
+    single = np.array([i for i in readable.tolist() if i not in copies], np.int64)
+    chains = [single[group] for group in near_groups(thumbnails[single])]
+    together = joined([*chains, *exact], images=len(digests))
+    # Joined with nothing else, an exact group has one digest; it is no near-duplicate.
+    return Duplicates(tuple(exact), tuple(group for group in together if len({digests[i] for i in group}) > 1))
 
 
 def digest(pixels: Pixels) -> bytes:
@@ -43,10 +87,10 @@ def thumbnail(pixels: Pixels) -> UInt8[np.ndarray, "16 16 3"]:
     return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0))
 
 
-def same(digests: Sequence[bytes]) -> list[Positions]:
+def exact_groups(digests: Sequence[bytes]) -> list[Positions]:
     """Groups of images with the same digest, by their first member.
 
-    >>> [group.tolist() for group in same([b"a", b"b", b"a"])]
+    >>> [group.tolist() for group in exact_groups([b"a", b"b", b"a"])]
     [[0, 2]]
     """
     members: dict[bytes, list[int]] = {}
@@ -55,30 +99,31 @@ def same(digests: Sequence[bytes]) -> list[Positions]:
     return [np.array(group) for group in members.values() if len(group) > 1]
 
 
-def nearly(thumbnails: Thumbnails) -> list[Positions]:
+def near_groups(thumbnails: Thumbnails) -> list[Positions]:
     """Groups of images that are the same but for compression, size, brightness, or a few cut-off pixels.
 
-    Two images are if their thumbnails correlate by at least 0.98 over all pixels and colours, which brightness and
-    contrast leave alone; a group is a chain of such pairs. Only those are compared that agree in at least 16 of the
-    128 bits of their outlines and stand close to each other when the outlines are sorted by these 16: the time grows
-    with N log N. Images without contrast are in no group. `benchmarks/audit.md` says how many of such pairs a person
-    calls duplicates.
+    Two images are near-duplicates if their thumbnails correlate by at least 0.98 over all pixels and colours, which
+    brightness and contrast leave alone; a group is a chain of such pairs. Only candidates are correlated: pairs whose
+    difference hashes have a Hamming distance of at most 16 of 128 bits, agree in one of eight bands of 16 bits, and
+    stand close to each other when the hashes are sorted by that band, so the time grows with N log N. Images without
+    contrast are in no group. The precision of the groups is not measured yet.
 
     Args:
         thumbnails: `(N, 16, 16, 3)`, from `thumbnail`.
     Returns: positions, ascending in each group, and groups by their first member.
 
     >>> gradient = np.arange(16, dtype=np.uint8)[:, None, None] * np.full((16, 3), 8, np.uint8)
-    >>> [group.tolist() for group in nearly(np.stack([gradient, gradient.swapaxes(0, 1), gradient + 5]))]
+    >>> [group.tolist() for group in near_groups(np.stack([gradient, gradient.swapaxes(0, 1), gradient + 5]))]
     [[0, 2]]
     """
-    told = np.flatnonzero(_contrast(thumbnails) >= _PLAIN)
+    compared = np.flatnonzero(_contrast(thumbnails) >= _LOW_CONTRAST)
     component = np.arange(len(thumbnails))
-    for pairs in _candidates(outlines(thumbnails[told])):
-        # In a crowd, most candidates are known to be in one group; comparing them all would take a long time.
-        new = told[pairs]
-        new = new[component[new[:, 0]] != component[new[:, 1]]]
-        close = [chunk[_correlation(thumbnails, chunk) >= _CORRELATION] for chunk in _chunks(new)]
+    for pairs in _candidates(difference_hashes(thumbnails[compared])):
+        # In a burst of thousands of frames, most candidates are in one group by then: to correlate only those that
+        # would join two groups keeps the work linear where all pairs would be quadratic.
+        open_ = compared[pairs]
+        open_ = open_[component[open_[:, 0]] != component[open_[:, 1]]]
+        close = [chunk[_correlation(thumbnails, chunk) >= _CORRELATION] for chunk in _chunks(open_)]
         if any(map(len, close)):
             component = _linked(component[np.concatenate(close)], len(component))[component]
     return _members(component)
@@ -100,22 +145,23 @@ def joined(groups: Sequence[Positions], *, images: int) -> list[Positions]:
     return _members(_linked(links, images))
 
 
-def outlines(thumbnails: Thumbnails) -> UInt8[np.ndarray, "images 16"]:
+def difference_hashes(thumbnails: Thumbnails) -> Hashes:
     """128 bits an image: whether it becomes lighter from each of 9 x 9 places to the next, to the right and downwards.
 
-    Source: the difference hash, after N. Krawetz, "Kind of Like That", 2013; here in both directions.
+    Source: the difference hash (dHash), after N. Krawetz, "Kind of Like That", 2013; here in both directions.
 
-    >>> np.bitwise_count(outlines(np.zeros((1, 16, 16, 3), np.uint8))).sum()
+    >>> np.bitwise_count(difference_hashes(np.zeros((1, 16, 16, 3), np.uint8))).sum()
     np.uint64(0)
     """
     shrink = _shrinking()
     bits = np.empty((len(thumbnails), 2, _GRID - 1, _GRID - 1), bool)
-    for start in range(0, len(thumbnails), 4096):
-        grey = thumbnails[start : start + 4096].astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    for start in range(0, len(thumbnails), _AT_ONCE):
+        grey = thumbnails[start : start + _AT_ONCE].astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
         grid = np.round(shrink @ grey @ shrink.T)  # what differs by less than a level is the same
-        bits[start : start + 4096, 0] = grid[:, :-1, 1:] > grid[:, :-1, :-1]
-        bits[start : start + 4096, 1] = grid[:, 1:, :-1] > grid[:, :-1, :-1]
-    # Neighbouring bits go into different bytes: within one place, images are more alike than over all of them.
+        bits[start : start + _AT_ONCE, 0] = grid[:, :-1, 1:] > grid[:, :-1, :-1]
+        bits[start : start + _AT_ONCE, 1] = grid[:, 1:, :-1] > grid[:, :-1, :-1]
+    # Neighbouring bits, which agree in many images, go into different bytes, so that a band of two bytes sees the whole
+    # image: sorted by it, near-duplicates stand together, and images that only share a corner do not.
     spread = bits.reshape(-1, 16, 8).swapaxes(1, 2).reshape(-1, 128)
     return np.packbits(spread, axis=1)
 
@@ -127,16 +173,21 @@ def _shrinking() -> Float32[np.ndarray, "9 16"]:
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
 
-def _candidates(outline: UInt8[np.ndarray, "images 16"]) -> Iterator[Int[np.ndarray, "pairs 2"]]:
-    """Pairs with similar outlines, those first that stand next to each other in some order."""
-    words, bands = outline.view(np.uint64), outline.view(np.uint16)
+def _candidates(hashes: Hashes) -> Iterator[Int[np.ndarray, "pairs 2"]]:
+    """Pairs with a small Hamming distance, those first that stand next to each other in some order.
+
+    Hashes that differ in at most 16 of 128 bits mostly agree in one of eight bands of 16 bits. Sorted by that band
+    first, they are near each other, so each is compared with a few neighbours rather than with all.
+    """
+    words, bands = hashes.view(np.uint64), hashes.view(np.uint16)
     orders = [np.lexsort((words[:, 1], words[:, 0], band)) for band in bands.T]
-    for step in range(1, min(_REACH, len(outline) - 1) + 1):
+    # Nearest neighbours of all bands first: most groups are joined by them, and what follows is compared no more.
+    for step in range(1, min(_NEIGHBOURS, len(hashes) - 1) + 1):
         for band, order in zip(bands.T, orders, strict=True):
             pairs = np.stack([order[:-step], order[step:]], axis=1)
             pairs = pairs[band[pairs[:, 0]] == band[pairs[:, 1]]]
-            bits = np.bitwise_count(words[pairs[:, 0]] ^ words[pairs[:, 1]]).sum(1)
-            yield pairs[bits <= _BITS]
+            distance = np.bitwise_count(words[pairs[:, 0]] ^ words[pairs[:, 1]]).sum(1)
+            yield pairs[distance <= _HAMMING]
 
 
 def _linked(links: Int[np.ndarray, "links 2"], images: int) -> Int[np.ndarray, " images"]:
@@ -153,7 +204,7 @@ def _members(component: Int[np.ndarray, " images"]) -> list[Positions]:
 
 
 def _contrast(thumbnails: Thumbnails) -> Float32[np.ndarray, " images"]:
-    """Standard deviation over pixels and colours, 4,096 images at a time."""
+    """Standard deviation over pixels and colours."""
     parts = [chunk.reshape(len(chunk), -1).std(1, dtype=np.float32) for chunk in _chunks(thumbnails)]
     return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
@@ -165,5 +216,5 @@ def _correlation(thumbnails: Thumbnails, pairs: Int[np.ndarray, "pairs 2"]) -> F
 
 
 def _chunks(rows: np.ndarray) -> list[np.ndarray]:
-    """Views of 4,096 rows each, so that no copy in float32 takes much memory."""
-    return [rows[start : start + 4096] for start in range(0, len(rows), 4096)]
+    """Views of some rows each, so that no copy in float32 takes much memory."""
+    return [rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE)]
