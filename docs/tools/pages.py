@@ -272,6 +272,19 @@ def _modules() -> str:
     return "\n".join(parts)
 
 
+def _packages() -> str:
+    """What is at the root, as a tree, highest layer first."""
+    package, lines = _ROOT / "src" / "longtail", ["src/longtail/"]
+    names = re.findall(r"\w+", " ".join(_import_layers()))
+    for name in names:
+        folder = package / name
+        shown, file = (
+            (f"{name}/", folder / "__init__.py") if folder.is_dir() else (f"{name}.py", package / f"{name}.py")
+        )
+        lines.append(f"  {shown:<14} {_first_line(file)}")
+    return "\n".join(["```text", *lines, "```"])
+
+
 def _first_line(file: Path) -> str:
     return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
 
@@ -332,6 +345,7 @@ _PARTS = {
     "settings": _settings,
     "commands": _commands,
     "recipes": _recipes,
+    "packages": _packages,
     "modules": _modules,
     "layers": _layers,
     "messages": _messages,
