@@ -1,6 +1,5 @@
 """Classifiers: images of your own, training and prediction in three steps of Python."""
 
-import json
 from collections.abc import Iterable, Mapping
 from os import PathLike, fspath
 from pathlib import Path
@@ -8,10 +7,11 @@ from pathlib import Path
 from longtail.inference import evaluate, inputs, output, predict, target_prior
 from longtail.inference.output import Prediction
 from longtail.metrics import Summary
-from longtail.planning import recommend
+from longtail.planning import preflight
 from longtail.recipe import Recipe
 from longtail.recipe import load as load_recipe
 from longtail.runs import folder as run_folder
+from longtail.runs.custom_data import Listed
 from longtail.runs.datamodule import Measured
 from longtail.runs.folder import RunDir
 from longtail.runtime import hardware
@@ -29,14 +29,22 @@ class Classifier:
         settings: of the training.
         reasons: why these settings, in lines.
         run: the folder of a finished training; `None`: it is to be trained.
+        listed: custom data as it was read for these settings; `None`: training reads it.
 
     >>> classifier = Classifier.from_folder("photos").fit()  # doctest: +SKIP
     >>> for each in classifier.predict(["new/1.jpg", "new/2.jpg"]):  # doctest: +SKIP
     ...     print(each.path, each.predicted, each.confidence)
     """
 
-    def __init__(self, settings: Recipe, *, reasons: tuple[str, ...] = (), run: Path | None = None) -> None:
-        self.settings, self.reasons, self.run = settings, reasons, run
+    def __init__(
+        self,
+        settings: Recipe,
+        *,
+        reasons: tuple[str, ...] = (),
+        run: Path | None = None,
+        listed: Listed | None = None,
+    ) -> None:
+        self.settings, self.reasons, self.run, self._listed = settings, reasons, run, listed
 
     @classmethod
     def from_folder(
@@ -54,9 +62,8 @@ class Classifier:
             recipe: to start from; `None`: one that suits the images.
         Raises: ValueError or FileNotFoundError if the data cannot be read, or a setting is wrong.
         """
-        overrides = [f"{name}={json.dumps(value)}" for name, value in (settings or {}).items()]
-        chosen = recommend.prepare(Path(path), overrides, template=recipe)
-        return cls(chosen.settings, reasons=chosen.reasons)
+        plan = preflight.prepare(Path(path), settings or {}, template=recipe)
+        return cls(plan.settings, reasons=plan.reasons, listed=plan.listed)
 
     @classmethod
     def load(cls, run: str | PathLike[str]) -> "Classifier":
@@ -81,7 +88,7 @@ class Classifier:
         """
         usual = Path("runs") / self.settings.name / f"seed-{self.settings.seed}"
         folder = run_folder.unused(usual) if out is None else Path(out)
-        train.train(self.settings, folder, advice=self.reasons, device=device)
+        train.train(self.settings, folder, advice=self.reasons, listed=self._listed, device=device)
         self.run = folder
         return self
 

@@ -22,7 +22,6 @@ class Said(NamedTuple):
 def audit(capsys, monkeypatch, tmp_path):
     """Runs the command in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("longtail.planning.recommend._at_hand", lambda _: False)
     monkeypatch.setattr("longtail.planning.cost._STEPS", 1)
     monkeypatch.setattr("longtail.planning.cost._LONG", 0.01)
 

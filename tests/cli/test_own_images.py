@@ -25,7 +25,6 @@ def longtail_(capsys, monkeypatch, tmp_path):
     """Runs a command in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("longtail.planning.recommend._at_hand", lambda _: False)
 
     def command(*arguments):
         monkeypatch.setattr(sys, "argv", ["longtail", *map(str, arguments)])
@@ -101,7 +100,7 @@ def test_mistakes_are_one_line_and_leave_nothing_behind(longtail_, tmp_path):
         ("train photos.zip", "photos.zip is no data that can be read"),
         ("train digits-lt/ce", "is a shipped recipe, and a folder here"),
         ("train photos --set epohcs=3", "unknown setting epohcs; did you mean epochs?"),
-        ("train photos --set data.name=cifar10", "but name is cifar10; only own data has it"),
+        ("train photos --set data.name=cifar10", "but name is cifar10; only custom data has it"),
         ("train photos --recipe nonsense", "unknown recipe 'nonsense'"),
         ("train photos --data-root elsewhere", "--data-root and --download are for recipes"),
         ("train photos --download", "--data-root and --download are for recipes"),

@@ -226,7 +226,7 @@ def test_mistake_in_one_line(override: str, said: str) -> None:
 )
 def test_settings_of_own_data_fit_no_other(setting: str, value: str) -> None:
     said = mistake(f"data.{setting}={value}")
-    assert said == f"data: {setting} is {value}, but name is digits; only own data has it"
+    assert said == f"data: {setting} is {value}, but name is digits; only custom data has it"
     own = recipe.load(PSC, recipe.parse_overrides([*OWN, "data.min_images=5", f"data.{setting}={value}"]))
     assert getattr(own.data, setting) is not None
 

@@ -1,7 +1,8 @@
-"""What becomes of somebody's own data: what is told, what is left out, and what is never left out silently."""
+"""Custom data of a run: what is reported, what is left out, and what is never left out silently."""
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from longtail import recipe
 from longtail.data.source import PARTS, Listing, Source
@@ -27,7 +28,7 @@ def _never(index):
 
 
 def split_of(given: Listing, readable=None, *, split=None, **settings):
-    one = recipe.load("own/small", recipe.parse_overrides([f"split={split or 'null'}"]))
+    one = recipe.load("own/small", {"split": split})
     one = one.model_copy(update={"data": data(**settings)})
     readable = np.arange(len(given.source.labels)) if readable is None else np.array(readable)
     return custom_data.split(given, given.source, readable, one)
@@ -62,9 +63,9 @@ def test_any_column_can_keep_images_together(tmp_path):
 
 def test_unreadable_images_are_told_with_the_first_reasons():
     given = listing([9, 3])
-    assert custom_data.check_losses(given, {}, data()) == ()
+    assert custom_data.check_unreadable(given, {}, data()) == ()
     lost = {4: "is empty", 1: "is damaged", 10: "is a folder", 3: "is empty"}
-    assert custom_data.check_losses(given, lost, data()) == (
+    assert custom_data.check_unreadable(given, lost, data()) == (
         "left out 4 images that cannot be read: 1.png is damaged; 3.png is empty; 4.png is empty; and 1 more",
     )
 
@@ -73,10 +74,10 @@ def test_unreadable_images_are_told_with_the_first_reasons():
 def test_no_more_may_be_unreadable_than_is_allowed(limit, allowed):
     given, lost = listing([9, 3]), dict.fromkeys([0, 1, 2], "is empty")
     if allowed:
-        assert custom_data.check_losses(given, lost, data(max_unreadable=limit))
+        assert custom_data.check_unreadable(given, lost, data(max_unreadable=limit))
         return
     with pytest.raises(ValueError, match=r"3 images of 12 cannot be read, more than data\.max_unreadable") as caught:
-        custom_data.check_losses(given, lost, data(max_unreadable=limit))
+        custom_data.check_unreadable(given, lost, data(max_unreadable=limit))
     messages.one_line(caught, "0.png is empty")
 
 
@@ -84,17 +85,17 @@ def test_no_more_may_be_unreadable_than_is_allowed(limit, allowed):
 def test_no_class_may_vanish(limit):
     given, lost = listing([9, 2, 1]), {9: "is empty", 10: "is damaged", 11: "is a folder"}
     with pytest.raises(ValueError, match="2 classes would vanish, since no training image can be read: dog, lynx") as e:
-        custom_data.check_losses(given, lost, data(max_unreadable=limit))
+        custom_data.check_unreadable(given, lost, data(max_unreadable=limit))
     messages.one_line(e, "9.png is empty")
     del lost[9], lost[11]
-    assert custom_data.check_losses(given, lost, data(max_unreadable=limit))
+    assert custom_data.check_unreadable(given, lost, data(max_unreadable=limit))
 
 
 def test_a_class_may_not_vanish_from_training_where_the_data_gives_the_parts():
     given = listing([3, 3], parts=np.array([0, 0, 2, 0, 2, 2]))
     with pytest.raises(ValueError, match="1 class would vanish, since no training image can be read: dog"):
-        custom_data.check_losses(given, {3: "is empty"}, data())
-    assert custom_data.check_losses(given, {4: "is empty", 5: "is empty"}, data()), "it is not measured, but learnt"
+        custom_data.check_unreadable(given, {3: "is empty"}, data())
+    assert custom_data.check_unreadable(given, {4: "is empty", 5: "is empty"}, data()), "it is not measured, but learnt"
 
 
 @pytest.fixture
@@ -239,7 +240,7 @@ def test_parts_of_data_that_gives_some(given, split, expected, measured):
     found, lines = split_of(listing([20, 20], parts=parts), split=split)
     assert sizes(found) == expected
     assert found.measured == measured
-    told = [line for line in lines if "measured on the validation part" in line]
+    told = [line for line in lines if "evaluated on the validation part" in line]
     assert bool(told) == (measured == "validation" and split is None)
 
 
@@ -282,3 +283,14 @@ def test_a_group_that_the_data_does_not_have():
         split_of(listing([2, 2], groups={"sequence": np.arange(4)}), group_by="location")
     with pytest.raises(ValueError, match=r"data\.group_by is group; the data has no groups$"):
         split_of(listing([2, 2]), group_by="group")
+
+
+def test_sizes_are_those_of_upright_images(tmp_path):
+    (tmp_path / "wren").mkdir()
+    (tmp_path / "crow").mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name in ("wren", "crow"):
+        Image.new("RGB", (40, 64)).save(tmp_path / name / "0.jpg", exif=exif)
+    found = custom_data.listed(recipe.Data(name="own", path=str(tmp_path)))
+    assert found.header_sizes.tolist() == [[64, 40], [64, 40]]

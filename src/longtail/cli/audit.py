@@ -32,28 +32,29 @@ def audit(
 ) -> None:
     """Look at all images of your own before training: what is broken, double, under two labels, or too rare."""
     from longtail.data import worker_pool
-    from longtail.planning import page as audit_page
     from longtail.planning import preflight
+    from longtail.recipe import parse_overrides
+    from longtail.report import audit as page
     from longtail.training import progress
 
-    with interruptible(), progress.counting("looking at images") as tell:
-        found = preflight.look(
+    with interruptible(), progress.counting("looking at images") as report:
+        found = preflight.check(
             data,
-            overrides or [],
+            parse_overrides(overrides or []),
             template=template,
             device=device,
             workers=worker_pool.cores() if workers is None else workers,
-            progress=tell,
+            progress=report,
         )
     command = shlex.join(
         ["longtail", "train", str(data), *(part for each in overrides or [] for part in ("--set", each))]
     )
     if html:
-        html.write_text(audit_page.render(found, command=command), encoding="utf-8")
+        html.write_text(page.render(found, command=command), encoding="utf-8")
         output.message(f"the page is in {html}")
     if as_json:
         output.print_json(found.to_dict())
     else:
-        output.print_preview(found, command)
+        output.print_preflight(found, command)
     if strict and found.audit.problems:
         raise typer.Exit(1)

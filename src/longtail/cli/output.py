@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from longtail.compare.reproduce import Row
     from longtail.compare.results import Comparison
     from longtail.metrics import Summary
-    from longtail.planning.preflight import Preview
+    from longtail.planning.preflight import Preflight
     from longtail.recipe import Published, Recipe
 
 
@@ -81,11 +81,11 @@ def _of(summary: "Summary", group: str) -> str:
     return quantity(classes, "class") + (f" ({measured:,} measured)" if measured < classes else "")
 
 
-def print_preview(preview: "Preview", command: str) -> None:
+def print_preflight(preflight: "Preflight", command: str) -> None:
     """Print what an audit found, the first few of each kind, and how to go on."""
-    audit = preview.audit
+    audit = preflight.audit
     lines = [
-        *preview.understood,
+        *preflight.understood,
         "",
         f"{quantity(audit.training_images, 'image')} to learn from, {audit.evaluated_images:,} to evaluate",
     ]
@@ -102,14 +102,15 @@ def print_preview(preview: "Preview", command: str) -> None:
         if finding.kind == "listing":  # was among what was understood
             continue
         lines += ["", f"{finding.level}: {finding.title}"]
-        shown = finding.in_words()
-        lines += [f"  {line}" for line in shown[:3]]
-        lines += [f"  and {len(shown) - 3:,} more"] * (len(shown) > 3)
+        items = finding.in_words()
+        lines += [f"  {line}" for line in items[:3]]
+        lines += [f"  and {len(items) - 3:,} more"] * (len(items) > 3)
         lines += [f"  -> {finding.advice}"] * bool(finding.advice)
-    if preview.advice:
-        lines += ["", "advice, to change with --set NAME=VALUE:", *(f"  {reason}" for reason in preview.advice.reasons)]
-    if preview.cost:
-        lines += ["", f"training takes {preview.cost.in_words()}: {command}"]
+    if preflight.recommendation:
+        reasons = [f"  {reason}" for reason in preflight.recommendation.reasons]
+        lines += ["", "advice, to change with --set NAME=VALUE:", *reasons]
+    if preflight.cost:
+        lines += ["", f"training takes {preflight.cost.in_words()}: {command}"]
     sys.stdout.write("\n".join(lines) + "\n")
 
 

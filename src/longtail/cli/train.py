@@ -1,6 +1,5 @@
 """`longtail train`, `resume` and `demo`: the commands that train."""
 
-import json
 import time
 from pathlib import Path
 from typing import Annotated
@@ -45,15 +44,17 @@ def train(
 ) -> None:
     """Train from a recipe, or on images of your own, into a new run folder."""
     since = time.monotonic()
-    from longtail.planning import recommend
+    from longtail.planning import preflight
+    from longtail.recipe import parse_overrides
     from longtail.runs.folder import RunDir
     from longtail.training import train
 
-    changes = [*(overrides or []), *([f"seed={seed}"] if seed is not None else [])]
-    changes += [f"budget={json.dumps(budget)}"] if budget is not None else []  # quoted: a number needs its unit
-    chosen = recommend.choose(name, changes, template=template)
+    changes = parse_overrides(overrides or [])
+    changes |= {"seed": seed} if seed is not None else {}
+    changes |= {"budget": budget} if budget is not None else {}
+    chosen = preflight.choose(name, changes, template=template)
     settings = chosen.settings
-    if chosen.reasons and (data_root is not None or download):
+    if chosen.listed and (data_root is not None or download):
         raise ValueError(f"--data-root and --download are for recipes; {name} says where the images are")
     folder = out or Path("runs") / settings.name / f"seed-{settings.seed}"
     with interruptible(folder):
@@ -61,6 +62,7 @@ def train(
             settings,
             folder,
             advice=chosen.reasons,
+            listed=chosen.listed,
             data_root=data_root,
             download=download,
             device=device,

@@ -46,6 +46,7 @@ def pack(
     *,
     shorter_side: int | None,
     folder: Path,
+    header_sizes: Int[np.ndarray, "headers 2"] | None = None,
     workers: int = 0,
     progress: Progress | None = None,
 ) -> Pack:
@@ -58,6 +59,7 @@ def pack(
         source: whose images are files, or bytes that files would hold.
         shorter_side: in pixels, to which larger images are shrunk; `None`: they stay as they are.
         folder: where packs are kept; it is made if need be.
+        header_sizes: width and height of some images, for an estimate of the room; `None`: their headers are read.
         workers: processes that decode; 0: this one.
         progress: is told how many images of how many are done.
     Raises: ValueError if there is no room, or nothing may be written there.
@@ -70,7 +72,9 @@ def pack(
         with FileLock(f"{place}.lock"):
             if (found := _load(place, source)) and not _mended(source, found.unreadable):
                 return found  # another process was quicker
-            _write(place, source, shorter_side, workers, progress)
+            known = _header_sizes(source) if header_sizes is None else header_sizes
+            each = _bytes_each(known, shorter_side)
+            _write(place, source, shorter_side, each, workers, progress)
     except OSError as error:
         wrong = "is full" if error.errno == errno.ENOSPC else f"cannot be written to: {error.strerror}"
         raise ValueError(f"{folder}, where decoded images are kept, {wrong}; {_ADVICE}") from error
@@ -138,9 +142,11 @@ def _key(source: Source, shorter_side: int | None) -> str:
     return digest.hexdigest()[:24]
 
 
-def _write(place: Path, source: Source, shorter_side: int | None, workers: int, progress: Progress | None) -> None:
-    """Make a pack beside its place and then move it there."""
-    each, images = _bytes_each(source, shorter_side), len(source.labels)
+def _write(
+    place: Path, source: Source, shorter_side: int | None, each: float, workers: int, progress: Progress | None
+) -> None:
+    """Make a pack beside its place and then move it there; an image takes about `each` bytes."""
+    images = len(source.labels)
     need, free = round(each * images * 1.02), shutil.disk_usage(place.parent).free
     if need > free:
         raise ValueError(
@@ -181,13 +187,17 @@ def _flush(file: Any) -> None:
     os.fsync(file.fileno())  # or a power cut may leave a file of the right length with nothing in it
 
 
-def _bytes_each(source: Source, shorter_side: int | None) -> float:
-    """About how many bytes an image takes, by the headers of some."""
+def _header_sizes(source: Source) -> Int[np.ndarray, "headers 2"]:
+    """Width and height of some images."""
     assert source.encoded
     looked_at = np.unique(np.linspace(0, len(source.labels) - 1, _LOOKED_AT).astype(np.int64)).tolist()
-    return float(
-        np.mean([_bytes(size, shorter_side) for i in looked_at if (size := size_of(source.encoded(i)))] or [0])
-    )
+    sizes = [size for i in looked_at if (size := size_of(source.encoded(i)))]
+    return np.array(sizes, np.int64).reshape(-1, 2)
+
+
+def _bytes_each(sizes: Int[np.ndarray, "headers 2"], shorter_side: int | None) -> float:
+    """About how many bytes an image takes, by the sizes of some."""
+    return float(np.mean([_bytes((width, height), shorter_side) for width, height in sizes.tolist()] or [0]))
 
 
 def _bytes(size: tuple[int, int], shorter_side: int | None) -> float:

@@ -1,5 +1,7 @@
 """Settings of the data: which images there are to learn from, and how they are changed at random."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -10,6 +12,45 @@ from longtail.recipe.fields import AtLeastOne, Colour, Fraction, Listed, Place, 
 from longtail.text import yaml_value
 
 Profile = Literal["exponential", "pareto", "step", "natural"]
+
+TEST_SHARE, VALIDATION_SHARE = 0.2, 0.1  # of custom data, where nobody says how much
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Shares of each class's training images that are held out; 0 is none."""
+
+    test: float
+    validation: float
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Rare classes stay as they are."""
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """A rare class is an error."""
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Rare classes become one class of this name."""
+
+    name: str
+
+
+def _on_rare(text: str) -> Keep | Refuse | Merge:
+    match text.partition(":"):
+        case "keep", "", "":
+            return Keep()
+        case "error", "", "":
+            return Refuse()
+        case "merge", ":", name if name.strip():
+            return Merge(name.strip())
+        case _:
+            raise ValueError(f"on_rare is {text!r}; allowed: keep, error or merge:NAME")
 
 
 def _formats() -> tuple[str, ...]:
@@ -31,13 +72,13 @@ FormatName = Annotated[
 
 
 class Data(Settings):
-    """Which images there are to learn from; `own` are yours, wherever `path` is."""
+    """Which images there are to learn from; `own` is custom data, wherever `path` is."""
 
     name: Literal["digits", "cifar10", "cifar100", "inaturalist2018", "own"] = Field(description="the data set")
     profile: Profile | None = Field(
         default=None,
         description="how the class counts fall; natural takes all images as they are; "
-        "null: natural for own data, exponential for others",
+        "null: natural for custom data, exponential for others",
     )
     imbalance: Annotated[float, Field(ge=1)] = Field(
         default=100, description="images of the most frequent class over those of the rarest; not used by natural"
@@ -51,7 +92,7 @@ class Data(Settings):
     validation: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
         description="images per class held out of training; null: a tenth of n_max, at least 1, if split is "
-        "validation; own data has validation_share instead",
+        "validation; custom data has validation_share instead",
     )
     image_size: Annotated[int, Field(ge=8)] | None = Field(
         default=None,
@@ -60,59 +101,87 @@ class Data(Settings):
     in_memory: bool = Field(default=True, description="decode all images once, before training; false: in every step")
     workers: Annotated[int, Field(ge=0)] = Field(default=0, description="processes that decode, if not in_memory")
     path: Place | None = Field(
-        default=None, description="own data: a folder, a manifest, a list, or parquet with images in it"
+        default=None, description="custom data: a folder, a manifest, a list, or parquet with images in it"
     )
-    form: FormatName | None = Field(default=None, description="own data: as what it is read; null: as its files tell")
+    form: FormatName | None = Field(
+        default=None, description="custom data: as what it is read; null: as its files tell"
+    )
     root: Place | None = Field(
-        default=None, description="own data: where paths in a file start; null: where that file is"
+        default=None, description="custom data: where paths in a file start; null: where that file is"
     )
     label_column: Text | None = Field(
-        default=None, description="own data: the column of the class; null: the one with a usual name"
+        default=None, description="custom data: the column of the class; null: the one with a usual name"
     )
     group_by: Text | None = Field(
         default=None,
-        description="own data: a column, or group, location or sequence: images that agree in it stay in one part; "
+        description="custom data: a column, or group, location or sequence: images that agree in it stay in one part; "
         "null: the first of these three that tells images apart; none: each image by itself",
     )
     test_share: Share | None = Field(
         default=None,
-        description="own data: share of each class's training images held out for the test, if it gives no test part; "
-        "null: 0.2, or 0 if it gives a validation part and split is not test",
+        description="custom data: share of each class's training images held out for the test, if it gives no test "
+        "part; null: 0.2, or 0 if it gives a validation part and split is not test",
     )
     validation_share: Share | None = Field(
         default=None,
-        description="own data: the same for validation; null: 0, or 0.1 if split is validation",
+        description="custom data: the same for validation; null: 0, or 0.1 if split is validation",
     )
     packed: bool | None = Field(
         default=None,
-        description="own data: keep it decoded, and shrunk to what image_size needs, in a file in the cache folder; "
-        "null: true for own data",
+        description="custom data: keep it decoded, and shrunk to what image_size needs, in a file in the cache folder; "
+        "null: true for custom data",
     )
     max_unreadable: Fraction | None = Field(
         default=None,
-        description="own data: share of the images that may be unreadable; null: any, as long as no class vanishes",
+        description="custom data: share of the images that may be unreadable; null: any, as long as no class vanishes",
     )
     min_images: AtLeastOne | None = Field(
-        default=None, description="own data: a class with fewer readable images is rare; null: none is"
+        default=None, description="custom data: a class with fewer readable images is rare; null: none is"
     )
     on_rare: Text = Field(
         default="keep",
-        description="own data: what becomes of rare classes: keep, error, or merge:NAME, which makes them one class",
+        description="custom data: what becomes of rare classes: keep, error, or merge:NAME, which makes them one class",
     )
 
     @property
     def profile_used(self) -> Profile:
-        """How the class counts fall, said or not."""
+        """How the class counts fall, with the default of this data."""
         return self.profile or ("natural" if self.name == "own" else "exponential")
+
+    @property
+    def rare_classes(self) -> Keep | Refuse | Merge:
+        """What becomes of rare classes."""
+        return _on_rare(self.on_rare)
+
+    def shares(self, given: Collection[str], *, split: str | None) -> Shares:
+        """What is held out of the training images of custom data, for parts that it does not give.
+
+        Args:
+            given: parts that the data itself gives, of "train", "validation" and "test".
+            split: what the recipe says is evaluated.
+        Raises: ValueError if a share is asked for of a part that the data gives.
+
+        >>> Data(name="own").shares([], split=None), Data(name="own").shares(["validation"], split=None)
+        (Shares(test=0.2, validation=0.0), Shares(test=0.0, validation=0.0))
+        """
+        for part, share in (("test", self.test_share), ("validation", self.validation_share)):
+            if part in given and share is not None:
+                raise ValueError(
+                    f"data.{part}_share is {share:g}, but the data gives a {part} part of its own; set it to null"
+                )
+        enough = "validation" in given and split != "test"  # a part to evaluate on is there
+        test = self.test_share if self.test_share is not None else 0.0 if enough else TEST_SHARE
+        usual = VALIDATION_SHARE if split == "validation" else 0.0
+        return Shares(test, usual if self.validation_share is None else self.validation_share)
 
     @model_validator(mode="after")
     def _fits_the_data(self) -> "Data":
         if self.name == "own" and self.validation is not None:
             raise ValueError(f"validation is {self.validation}, but name is own; set validation_share instead")
-        for setting in _OWN if self.name != "own" else ():
+        for setting in _OF_CUSTOM_DATA if self.name != "own" else ():
             value = getattr(self, setting)
             if value != type(self).model_fields[setting].default:
-                raise ValueError(f"{setting} is {yaml_value(value)}, but name is {self.name}; only own data has it")
+                raise ValueError(f"{setting} is {yaml_value(value)}, but name is {self.name}; only custom data has it")
         return self
 
     @model_validator(mode="after")
@@ -140,15 +209,12 @@ class Data(Settings):
 
     @model_validator(mode="after")
     def _rare_is_defined(self) -> "Data":
-        kind, _, name = self.on_rare.partition(":")
-        if self.on_rare not in ("keep", "error") and not (kind == "merge" and name.strip()):
-            raise ValueError(f"on_rare is {self.on_rare!r}; allowed: keep, error or merge:NAME")
-        if self.on_rare != "keep" and self.min_images is None:
+        if self.rare_classes != Keep() and self.min_images is None:
             raise ValueError(f"on_rare is {self.on_rare}, but no class is rare; set min_images")
         return self
 
 
-_OWN = (
+_OF_CUSTOM_DATA = (
     *("path", "form", "root", "label_column", "group_by", "test_share", "validation_share"),
     *("packed", "max_unreadable", "min_images", "on_rare"),
 )

@@ -82,8 +82,8 @@ class Recipe(Settings):
     tensorboard: bool = Field(default=True, description="write TensorBoard event files too")
     split: Literal["test", "validation"] | None = Field(
         default=None,
-        description="what is evaluated; tune on validation only; null: test, but validation for own data that gives a "
-        "validation part and no test part",
+        description="what is evaluated; tune on validation only; null: test, but validation for custom data that gives "
+        "a validation part and no test part",
     )
     groups: Groups = Field(default=Groups(), description="which classes are called many-, medium- and few-shot")
     data: Data = Field(description="which images there are to learn from")

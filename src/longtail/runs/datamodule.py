@@ -83,6 +83,7 @@ def load(
     *,
     run: RunDir | None = None,
     split: Measured | None = None,
+    listed: custom_data.Listed | None = None,
     data_root: Path | None = None,
     download: bool = False,
     say: Callable[[str], object] = lambda _: None,
@@ -94,6 +95,7 @@ def load(
         settings: of the run.
         run: a run that was started with them; its images are taken again.
         split: what to measure; `None` as the recipe says.
+        listed: custom data that was read already, by the same settings; `None`: it is read here.
         data_root: see `sources.load`; for own data where it is, if not where the recipe says.
         download: see `sources.load`.
         say: is told what is understood of own data, line by line, while it is looked at.
@@ -108,7 +110,7 @@ def load(
         return task
     if run is not None:
         return _own_again(settings, run, split=split, path=data_root, progress=progress)
-    return _own(settings, split=split, path=data_root, say=say, progress=progress)
+    return _own(settings, listed, split=split, path=data_root, say=say, progress=progress)
 
 
 def _changed(run: RunDir) -> ValueError:
@@ -135,6 +137,7 @@ def _named(settings: recipe.Recipe, *, split: Measured | None, data_root: Path |
 
 def _own(
     settings: recipe.Recipe,
+    listed: custom_data.Listed | None,
     *,
     split: Measured | None,
     path: Path | None,
@@ -148,10 +151,11 @@ def _own(
             say(line)
         notes.extend(lines)
 
-    listing = custom_data.read(data, path=path)
+    listing = custom_data.read(data, path=path) if listed is None else listed.listing
     note(sources.describe(listing))
-    source, unreadable = custom_data.decode(listing.source, data, progress=progress)
-    note(custom_data.check_losses(listing, unreadable, data))
+    headers = None if listed is None else listed.header_sizes
+    source, unreadable = custom_data.decode(listing.source, data, header_sizes=headers, progress=progress)
+    note(custom_data.check_unreadable(listing, unreadable, data))
     readable = np.setdiff1d(np.arange(len(source.labels)), [*unreadable])
     source, lines = custom_data.merge_rare(source, readable, data)
     note(lines)

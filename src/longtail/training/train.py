@@ -44,6 +44,7 @@ def train(
     out: Path,
     *,
     advice: Sequence[str] = (),
+    listed: custom_data.Listed | None = None,
     data_root: Path | None = None,
     download: bool = False,
     device: str = "auto",
@@ -56,7 +57,8 @@ def train(
     Args:
         settings: the recipe.
         out: the run folder; it must not hold a run yet.
-        advice: why these settings, in lines that are told and kept with the run; see `recommend.choose`.
+        advice: why these settings, in lines that are told and kept with the run; see `preflight.choose`.
+        listed: custom data that was read already, see `preflight.choose`; `None`: it is read here.
         data_root: see `sources.load`.
         download: see `sources.load`.
         device: see `hardware.runtime`.
@@ -77,7 +79,7 @@ def train(
     for line in advice:
         say(line)
     with progress.counting("decoding images", console=console, shown=first) as tell:
-        task = datamodule.load(settings, data_root=data_root, download=download, say=say, progress=tell)
+        task = datamodule.load(settings, listed=listed, data_root=data_root, download=download, say=say, progress=tell)
     method = build.method(settings, task.counts)
     _plan(settings, task, method, fabric)
     _try(method.classifier, settings, task)

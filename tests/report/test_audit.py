@@ -11,23 +11,23 @@ from PIL import Image
 
 from longtail.data import sources
 from longtail.data.audit import audit
-from longtail.planning import page as audit_page
 from longtail.planning.cost import Cost
-from longtail.planning.preflight import Preview
-from longtail.planning.recommend import Advice
+from longtail.planning.preflight import Preflight
+from longtail.planning.recommend import Choice, Recommendation
+from longtail.report import audit as page_of_audit
 from support import messy_data
 
 
-def preview(path):
+def preflight(path):
     listing = sources.read(path)
-    advice = Advice("own/small", ("epochs=20",), ("epochs=20: because <of> it",))
+    advice = Recommendation(Choice("own/small", "small"), {"epochs": Choice(20, "because <of> it")})
     found = audit.audit(listing)
-    return Preview(path, listing, sources.describe(listing), found, advice, Cost(90, 10**9, 200, "cpu"))
+    return Preflight(path, listing, sources.describe(listing), found, advice, Cost(90, 10**9, 200, "cpu"))
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory):
-    return preview(messy_data.write_folder(tmp_path_factory.mktemp("data") / "untidy").root)
+def checked(tmp_path_factory):
+    return preflight(messy_data.write_folder(tmp_path_factory.mktemp("data") / "untidy").root)
 
 
 class Page(HTMLParser):
@@ -53,8 +53,8 @@ class Page(HTMLParser):
         self.words += data
 
 
-def test_page_needs_no_network(shown):
-    text = audit_page.render(shown, command="longtail train birds")
+def test_page_needs_no_network(checked):
+    text = page_of_audit.render(checked, command="longtail train birds")
     page = Page(text)
     assert page.open == []
     assert page.addresses
@@ -62,9 +62,9 @@ def test_page_needs_no_network(shown):
     assert not re.search(r"https?://|@import|url\(", text)
 
 
-def test_page_says_what_the_audit_found(shown):
-    words = " ".join(Page(audit_page.render(shown, command="longtail train birds")).words.split())
-    for finding in shown.audit.findings:
+def test_page_says_what_the_audit_found(checked):
+    words = " ".join(Page(page_of_audit.render(checked, command="longtail train birds")).words.split())
+    for finding in checked.audit.findings:
         assert finding.title in words
         for line in finding.in_words()[:12]:
             assert " ".join(line.split()) in words
@@ -73,16 +73,16 @@ def test_page_says_what_the_audit_found(shown):
     assert "about 1.5 minutes for 200 steps" in words
 
 
-def test_page_shows_what_is_alike(shown):
-    text = audit_page.render(shown, command="")
-    sets = [item for finding in shown.audit.findings for item in finding.items if "alike" in item]
+def test_page_shows_what_is_alike(checked):
+    text = page_of_audit.render(checked, command="")
+    sets = [item for finding in checked.audit.findings for item in finding.items if "alike" in item]
     assert text.count("<img ") == sum(len(item["images"]) for item in sets)
 
 
-def test_long_lists_are_cut_with_a_word_about_it(shown):
-    finding = next(each for each in shown.audit.findings if each.kind == "unreadable")
+def test_long_lists_are_cut_with_a_word_about_it(checked):
+    finding = next(each for each in checked.audit.findings if each.kind == "unreadable")
     many = replace(finding, items=finding.items[:1] * 40)
-    page = Page(audit_page.render(replace(shown, audit=replace(shown.audit, findings=(many,))), command=""))
+    page = Page(page_of_audit.render(replace(checked, audit=replace(checked.audit, findings=(many,))), command=""))
     assert page.words.count("kingfisher/") < 40
     assert "And 28 more" in page.words
 
@@ -91,24 +91,24 @@ def test_names_cannot_break_the_page(tmp_path):
     for name in ("<script>alert(1)</script>".replace("/", "\u2215"), 'a"b&c', "wren"):
         (tmp_path / name).mkdir()
         Image.fromarray(messy_data.scene(0, seed=1)).save(tmp_path / name / "<b>.png")
-    text = audit_page.render(preview(tmp_path), command="longtail train '<x>'")
+    text = page_of_audit.render(preflight(tmp_path), command="longtail train '<x>'")
     assert "<script" not in text
     assert "<b>" not in text
     assert "<x>" not in text
     assert Page(text).open == []
 
 
-def test_without_anything_to_train_on_there_is_no_advice(shown):
-    text = audit_page.render(replace(shown, advice=None, cost=None), command="longtail train birds")
+def test_without_anything_to_train_on_there_is_no_advice(checked):
+    text = page_of_audit.render(replace(checked, recommendation=None, cost=None), command="longtail train birds")
     assert "longtail train birds" not in text
 
 
 @pytest.mark.parametrize("classes", [2, 30, 5000])
-def test_curve_falls_from_the_largest_class_to_the_smallest(shown, classes):
+def test_curve_falls_from_the_largest_class_to_the_smallest(checked, classes):
     sizes = np.random.default_rng(classes).permutation(np.arange(classes) * 3).tolist()
     names = [f"class {size}" for size in sizes]
-    many = replace(shown.audit, classes=dict(zip(names, sizes, strict=True)), parts={"train": sizes, "test": sizes})
-    text = audit_page.render(replace(shown, audit=many), command="")
+    many = replace(checked.audit, classes=dict(zip(names, sizes, strict=True)), parts={"train": sizes, "test": sizes})
+    text = page_of_audit.render(replace(checked, audit=many), command="")
     path = next(iter(re.findall(r'<path d="M0,100(.*?)V100Z"', text)))
     heights, ends = np.array(re.findall(r"V([\d.]+)H([\d.]+)", path), float).T
     assert np.all(np.diff(heights) >= 0)
@@ -123,5 +123,5 @@ def test_curve_falls_from_the_largest_class_to_the_smallest(shown, classes):
 
 
 def test_templates_are_part_of_the_package():
-    folder = Path(audit_page.__file__).parent / "templates"
+    folder = Path(page_of_audit.__file__).parent / "templates"
     assert {each.name for each in folder.iterdir()} >= {"page.html", "audit.html"}

@@ -1,4 +1,4 @@
-"""The page of an audit: what it found as one HTML file that needs no network."""
+"""The audit as a page: what was found, as one HTML file that needs no network."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -11,28 +11,28 @@ from longtail.text import printable
 if TYPE_CHECKING:
     from longtail.data.audit.audit import Audit
     from longtail.data.audit.findings import Finding
-    from longtail.planning.preflight import Preview
+    from longtail.planning.preflight import Preflight
 
 _LINES = 12  # of a finding that are shown
 _PICTURES = 8  # on a line
 _ROWS = 1000  # of the table of classes
 
 
-def render(preview: "Preview", *, command: str) -> str:
+def render(preflight: "Preflight", *, command: str) -> str:
     """What an audit found, with the images that it speaks of.
 
     Args:
-        preview: of the data.
+        preflight: of the data.
         command: that trains on it.
     """
-    audit, source = preview.audit, preview.listing.source
+    audit, source = preflight.audit, preflight.listing.source
     training = None
-    if preview.advice and preview.cost:
-        training = {"cost": preview.cost.in_words(), "reasons": preview.advice.reasons, "command": command}
+    if preflight.recommendation and preflight.cost:
+        training = {"cost": preflight.cost.in_words(), "reasons": preflight.recommendation.reasons, "command": command}
     return html.render(
         "audit.html",
-        title=f"Audit of {printable(str(preview.path))}",
-        subtitle=preview.understood[0],
+        title=f"Audit of {printable(str(preflight.path))}",
+        subtitle=preflight.understood[0],
         figures=_figures(audit),
         curve=_curve(audit),
         table=_table(audit),
