@@ -1,6 +1,6 @@
 """Recommendations for a training on custom data: what is chosen, why, and who decides."""
 
-from types import MappingProxyType
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -10,6 +10,8 @@ from longtail.data import worker_pool
 from longtail.data.audit.audit import sizes_of
 from longtail.data.source import Listing, Source
 from longtail.planning import recommend
+
+NONE: Mapping[str, object] = {}
 
 
 def listing(images, *, parts=None):
@@ -21,7 +23,7 @@ def sizes(*pairs):
     return sizes_of(np.array(pairs))
 
 
-def advise(images, overrides=MappingProxyType({}), *, available=lambda _: False, **given):
+def advise(images, overrides=NONE, *, available=lambda _: False, **given):
     """Recommendations without a look at the network."""
     return recommend.recommend(images, overrides, available=available, **given)
 
@@ -31,7 +33,7 @@ def network(chosen: recipe.Recipe) -> recipe.Timm:
     return chosen.network
 
 
-def settings(advised, overrides=MappingProxyType({})):
+def settings(advised, overrides=NONE):
     return recipe.load(advised.recipe.value, {"data.name": "own", **advised.overrides, **overrides})
 
 
