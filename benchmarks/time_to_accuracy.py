@@ -333,7 +333,7 @@ def _parameters(row: Row) -> float:
 
 
 def against_the_paper(saved: Results) -> str:
-    """How `fast` compares with the paper's own recipe, whose time is reckoned, not measured."""
+    """How `fast` compares with the paper's own recipe, whose time is estimated, not measured."""
     paper = recipe.load(f"{SET}/hybrid-psc")
     views = paper.epochs * 3 * IMAGES  # two for the feature branch, one for the classifier
     minutes = views / machine.REFERENCE / 60
@@ -351,7 +351,7 @@ def against_the_paper(saved: Results) -> str:
             precisions |= {each.precision for each in found}
     if precisions:
         said += (
-            f" Ours trains in {' or '.join(sorted(precisions))} and the reckoning is of fp32; the paper's network has "
+            f" Ours trains in {' or '.join(sorted(precisions))} and the estimate is of fp32; the paper's network has "
             f"{_parameters(ROWS['hybrid-psc-15']):.2f} million parameters."
         )
     return "\n".join(textwrap.wrap(said, 120))
