@@ -154,6 +154,19 @@ def duration(seconds: float) -> str:
     return "".join(f"{n}{unit}" for n, unit in ((hours, "h"), (minutes, "m"), (left, "s")) if n) or "0s"
 
 
+def duration_about(seconds: float) -> str:
+    """A length of time that is only roughly known, in the unit that suits it.
+
+    >>> [duration_about(seconds) for seconds in (0.2, 45, 100, 3600, 100_000)]
+    ['1 second', '45 seconds', '1.7 minutes', '60 minutes', '28 hours']
+    """
+    for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if seconds >= 1.5 * length:
+            number = seconds / length
+            return f"{number:.0f} {unit}s" if number >= 10 else f"{number:.1f} {unit}s"
+    return quantity(round(max(1, seconds)), "second")
+
+
 def clock_time(seconds: float) -> str:
     """A length of time as a clock that counts down shows it.
 

@@ -22,7 +22,7 @@ def preflight(path):
     listing = sources.read(path)
     advice = Recommendation(Choice("own/small", "small"), {"epochs": Choice(20, "because <of> it")})
     found = audit.audit(listing)
-    return Preflight(path, listing, sources.describe(listing), found, advice, Cost(90, 10**9, 200, "cpu"))
+    return Preflight(path, listing, sources.describe(listing), found, advice, Cost(90, 10**9, 10**6, 200, "cpu"))
 
 
 @pytest.fixture(scope="module")

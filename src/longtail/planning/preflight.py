@@ -142,7 +142,7 @@ def check(
         price = cost(
             settings,
             images=found.training_images,
-            measured=found.evaluated_images,
+            evaluated=found.evaluated_images,
             classes=len(found.classes),
             size=(height, width),
             device=device,
