@@ -273,16 +273,13 @@ def _modules() -> str:
 
 
 def _packages() -> str:
-    """What is at the root, as a tree, highest layer first."""
-    package, lines = _ROOT / "src" / "longtail", ["src/longtail/"]
-    names = re.findall(r"\w+", " ".join(_import_layers()))
-    for name in names:
+    """What is at the root, highest layer first."""
+    package, rows = _ROOT / "src" / "longtail", []
+    for name in re.findall(r"\w+", " ".join(_import_layers())):
         folder = package / name
-        shown, file = (
-            (f"{name}/", folder / "__init__.py") if folder.is_dir() else (f"{name}.py", package / f"{name}.py")
-        )
-        lines.append(f"  {shown:<14} {_first_line(file)}")
-    return "\n".join(["```text", *lines, "```"])
+        file = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
+        rows.append([f"`{name}/`" if folder.is_dir() else f"`{file.name}`", _first_line(file)])
+    return _rows(["in `src/longtail`", "what it holds"], rows)
 
 
 def _first_line(file: Path) -> str:
