@@ -127,7 +127,7 @@ def loading(rounds: int, images: int) -> str:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(content)
             source = sources.read(folder).source
-            packed = decoded_cache.pack(
+            packed = decoded_cache.decode_once(
                 source, shorter_side=round(side * 8 / 7), folder=Path(temporary) / "packed", workers=WORKERS
             )
             loaders = {

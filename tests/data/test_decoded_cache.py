@@ -44,11 +44,11 @@ def read(folder: Path) -> Source:
     return sources.read(folder).source
 
 
-def packed(source: Source, packs: Path, shorter_side: int | None = 16, **options: Any) -> decoded_cache.Pack:
-    return decoded_cache.pack(source, shorter_side=shorter_side, folder=packs, **options)
+def packed(source: Source, packs: Path, shorter_side: int | None = 16, **options: Any) -> decoded_cache.Decoded:
+    return decoded_cache.decode_once(source, shorter_side=shorter_side, folder=packs, **options)
 
 
-def same(given: decoded_cache.Pack, source: Source, shorter_side: int | None = 16) -> None:
+def same(given: decoded_cache.Decoded, source: Source, shorter_side: int | None = 16) -> None:
     assert [*given.source.ids] == [*source.ids]
     for i, name in enumerate(source.ids):
         if i in given.unreadable:
@@ -305,6 +305,6 @@ def test_nothing_is_written_beside_the_images(folder, packs):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_check_finds_what_a_pack_would(folder, packs, workers):
     source, told = read(folder), []
-    found = decoded_cache.check(source, workers=workers, progress=lambda *each: told.append(each))
+    found = decoded_cache.find_unreadable(source, workers=workers, progress=lambda *each: told.append(each))
     assert found == packed(source, packs).unreadable
     assert told[-1] == (6, 6)

@@ -17,8 +17,8 @@ def labels_of(sizes, seed=0):
 
 
 def split_of(labels, *, test=0.2, validation=0.0, seed=0, classes=None, **options) -> Split:
-    classes = classes or int(labels.max()) + 1
-    return assign(labels, classes, test_share=test, validation_share=validation, seed=seed, **options)
+    names = options.pop("class_names", None) or list(map(str, range(classes or int(labels.max()) + 1)))
+    return assign(labels, names, test_share=test, validation_share=validation, seed=seed, **options)
 
 
 def images(split, labels, part, classes=None):
@@ -64,10 +64,10 @@ def test_a_class_in_one_group_trains_and_all_others_that_can_are_measured(data, 
     labels, groups = data
     split = split_of(labels, seed=seed, classes=6, groups=groups)
     homes = [{*np.where(groups < 0, -2 - np.arange(len(labels)), groups)[labels == c].tolist()} for c in range(6)]
-    assert all(c in split.unmeasurable for c in range(6) if len(homes[c]) < 2)
+    assert all(c in split.unevaluated for c in range(6) if len(homes[c]) < 2)
     # A class with an image of its own, in no group, and more than that: nothing stands in its way.
     free = [c for c in range(6) if ((groups < 0) & (labels == c)).any() and len(homes[c]) > 1]
-    assert not {*free} & {*split.unmeasurable.tolist()}
+    assert not {*free} & {*split.unevaluated.tolist()}
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=8), SHARES, SHARES, st.integers(0, 5))
@@ -90,7 +90,7 @@ def test_the_rule_for_one_two_and_three_images(n, test_only, both):
     for validation, expected in ((0.0, test_only), (0.2, both)):
         split = split_of(labels, validation=validation)
         assert tuple(images(split, labels, part)[0] for part in ("train", "validation", "test")) == expected
-        assert split.unmeasurable.tolist() == ([0] if n == 1 else [])
+        assert split.unevaluated.tolist() == ([0] if n == 1 else [])
 
 
 # --- chance -----------------------------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ def test_groups_keep_near_to_the_shares():
     split = split_of(labels, test=0.2, validation=0.1, groups=groups, classes=12)
     assert len(split.test) / 6000 == pytest.approx(0.2, abs=0.06)
     assert len(split.validation) / 6000 == pytest.approx(0.1, abs=0.06)
-    assert not len(split.unmeasurable)
+    assert not len(split.unevaluated)
 
 
 def test_a_group_too_large_for_the_share_is_drawn_if_there_is_no_other():
@@ -173,7 +173,7 @@ def test_a_rare_class_chooses_before_a_frequent_one():
     groups = np.array([0, 0, *range(1, 21), 21])
     for seed in range(20):
         split = split_of(labels, groups=groups, seed=seed)
-        assert not len(split.unmeasurable)
+        assert not len(split.unevaluated)
         assert images(split, labels, "train")[1] == 1
 
 
@@ -202,8 +202,8 @@ def test_images_in_no_part_train():
 def test_validation_is_measured_where_there_is_no_test_part():
     labels, given = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 0])
     split = split_of(labels, test=0.0, given=given)
-    assert (split.measured, split.unmeasurable.tolist()) == ("validation", [1])
-    assert split_of(labels, given=given).measured == "test"
+    assert (split.evaluation_part, split.unevaluated.tolist()) == ("validation", [1])
+    assert split_of(labels, given=given).evaluation_part == "test"
 
 
 def test_data_without_training_images_is_refused():
@@ -219,6 +219,6 @@ def test_what_is_said_of_a_split():
     split = split_of(labels, test=0.0, given=given)
     assert describe(split, labels, ["a", "b", "c"]) == (
         "parts: 2 training images, 2 validation images",
-        "1 class has no validation image and cannot be measured: b",
-        "1 class has no training image and cannot be learnt: c",
+        "1 class has no validation image and cannot be evaluated: b",
+        "1 class has no training image and cannot be learned: c",
     )

@@ -28,7 +28,7 @@ def numbered(images):
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("images", [0, 1, 10, 100])
 def test_every_image_is_worked_on_once_and_in_order(workers, images):
-    results = list(worker_pool.over(numbered(images), names, workers=workers, chunk=3))
+    results = list(worker_pool.map_chunks(numbered(images), names, workers=workers, chunk=3))
     assert [i for chunk, _ in results for i in chunk] == list(range(images))
     assert [name for _, (_, those) in results for name in those] == [*map(str, range(images))]
     here = {process == os.getpid() for _, (process, _) in results}
@@ -38,11 +38,11 @@ def test_every_image_is_worked_on_once_and_in_order(workers, images):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_error_reaches_the_caller(workers):
     with pytest.raises(ValueError, match=r"^7 is bad$"):
-        list(worker_pool.over(numbered(100), fail, workers=workers, chunk=3))
+        list(worker_pool.map_chunks(numbered(100), fail, workers=workers, chunk=3))
 
 
 def test_who_stops_listening_ends_the_work():
-    results = worker_pool.over(numbered(1000), names, workers=2, chunk=1)
+    results = worker_pool.map_chunks(numbered(1000), names, workers=2, chunk=1)
     _, (process, _) = next(results)
     results.close()
     with pytest.raises(ProcessLookupError):

@@ -239,7 +239,7 @@ def test_parts_of_data_that_gives_some(given, split, expected, measured):
     parts = np.tile(given, 20).astype(np.int64)
     found, lines = split_of(listing([20, 20], parts=parts), split=split)
     assert sizes(found) == expected
-    assert found.measured == measured
+    assert found.evaluation_part == measured
     told = [line for line in lines if "evaluated on the validation part" in line]
     assert bool(told) == (measured == "validation" and split is None)
 

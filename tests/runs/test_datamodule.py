@@ -118,7 +118,7 @@ def test_a_training_on_ones_own_images_tells_what_it_understood_and_keeps_it(tmp
     assert lines[0] == "image folder: 82 images in 5 classes"
     assert any(line.startswith("left out 1 image that cannot be read: class_00/broken.jpg ") for line in lines)
     assert "parts: 64 training images, 17 test images" in lines
-    assert "1 class has no test image and cannot be measured: class_04" in lines
+    assert "1 class has no test image and cannot be evaluated: class_04" in lines
     plan = next(i for i, line in enumerate(lines) if line.startswith("own/small: 64 images of 5 classes, 40 to 1"))
     record = small_trainings.json_of(tmp_path / "run/split.json")
     assert lines[:plan] == record["notes"], "before anything starts"

@@ -116,7 +116,7 @@ def subset(
     seed: int,
     held_out: int = 0,
     class_names: Sequence[str] | None = None,
-) -> tuple[Int[np.ndarray, " chosen"], Int[np.ndarray, " held"]]:
+) -> tuple[Int[np.ndarray, " chosen"], Int[np.ndarray, " validation"]]:
     """Choose `counts[c]` images of each class c, and hold out others for validation.
 
     The images of a class are put in one seeded order; training takes them from the front and validation from the
@@ -133,12 +133,12 @@ def subset(
     Returns: indices of the training images and of the held-out images, both ascending.
     Raises: ValueError if a class has fewer images than `counts` asks for, or no more than `held_out`.
 
-    >>> chosen, held = subset(np.array([0, 0, 0, 1, 1, 1]), np.array([2, 1]), seed=0, held_out=1)
-    >>> len(chosen), len(held), len(set(chosen) & set(held))
+    >>> chosen, validation = subset(np.array([0, 0, 0, 1, 1, 1]), np.array([2, 1]), seed=0, held_out=1)
+    >>> len(chosen), len(validation), len(set(chosen) & set(validation))
     (3, 2, 0)
     """
     available = count(labels, len(counts))
-    chosen, held = [], []
+    chosen, validation = [], []
     for c, (wanted, has) in enumerate(zip(counts.tolist(), available.tolist(), strict=True)):
         name = class_names[c] if class_names is not None else str(c)
         if wanted > has:
@@ -147,8 +147,8 @@ def subset(
             raise ValueError(f"{held_out} validation images asked for of class {name!r}; it has {has} and must keep 1")
         order = np.random.default_rng([seed, SUBSET, c]).permutation(np.flatnonzero(labels == c))
         chosen.append(order[: min(wanted, has - held_out)])
-        held.append(order[has - held_out :])
-    return np.sort(np.concatenate(chosen)), np.sort(np.concatenate(held))
+        validation.append(order[has - held_out :])
+    return np.sort(np.concatenate(chosen)), np.sort(np.concatenate(validation))
 
 
 def priors(counts: Counts) -> Float[np.ndarray, " classes"]:

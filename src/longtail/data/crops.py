@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
@@ -72,13 +72,38 @@ def random_crop(
     h, w, _ = pixels.shape
     for _ in range(10):
         share, ratio = rng.uniform(*area), math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
-        width, height = round(math.sqrt(w * h * share * ratio)), round(math.sqrt(w * h * share / ratio))
+        height, width = box_sides(h, w, share, ratio).astype(int).tolist()
         if 0 < width <= w and 0 < height <= h:
             x, y = rng.integers(w - width + 1), rng.integers(h - height + 1)
             break
     else:
-        width, height = min(w, round(h * 4 / 3)), min(h, round(w * 4 / 3))
+        height, width = central_sides(h, w).astype(int).tolist()
         x, y = (w - width) // 2, (h - height) // 2
     # Cut first: resize(box=...) of Pillow lets pixels outside of the rectangle in. The copy may be written to.
     cut = torch.from_numpy(pixels[y : y + height, x : x + width].copy()).permute(2, 0, 1)
     return F.interpolate(cut[None], size=(size, size), mode="bilinear", antialias=True)[0]
+
+
+# The geometry of random resized crops. `random_crop` draws image by image, as the loader meets images of different
+# sizes; `augment.pipeline` draws for a whole batch of one size at once, so that any number of processes sees the same.
+
+
+def box_sides(
+    height: int, width: int, share: float | np.ndarray, ratio: float | np.ndarray
+) -> Float[np.ndarray, "*batch 2"]:
+    """Height and width, in whole pixels, of boxes with a share of an image's area and a ratio of width to height.
+
+    >>> box_sides(40, 30, 0.5, 4 / 3)
+    array([21., 28.])
+    """
+    pixels = height * width * share
+    return np.rint(np.sqrt(np.stack([pixels / ratio, pixels * ratio], -1)))
+
+
+def central_sides(height: int, width: int) -> Float[np.ndarray, "2"]:
+    """Height and width of the largest box with a ratio between 3/4 and 4/3, where none of ten random ones fits.
+
+    >>> central_sides(40, 10)
+    array([13., 10.])
+    """
+    return np.minimum([height, width], np.rint([width * 4 / 3, height * 4 / 3]))

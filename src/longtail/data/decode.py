@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 import re
 import stat
 import warnings
@@ -17,7 +18,8 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from longtail.data.source import Pixels
 
-# All that names of images end like, by what should be inside. Not all that Pillow knows: some start other programs.
+# Endings of the names of images, by the format that should be inside. Not all that Pillow knows: for some of them it
+# starts other programs.
 _ENDINGS = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "PNG": (".png",),
@@ -30,7 +32,7 @@ _ENDINGS = {
     "JPEG2000": (".jp2", ".j2k"),
     "TGA": (".tga",),
 }
-_FORMAT_OF = {ending: format_ for format_, endings in _ENDINGS.items() for ending in endings}
+FORMAT_OF = {ending: format_ for format_, endings in _ENDINGS.items() for ending in endings}
 _FORMATS = (*_ENDINGS, "DIB")
 _VARIANTS = {"MPO": "JPEG", "DIB": "BMP"}  # a photo with a second one behind it; a bitmap without its first header
 
@@ -46,11 +48,20 @@ _UPRIGHT_BY = {
 }
 
 
+def is_image(name: str) -> bool:
+    """Whether a file is an image by the ending of its name.
+
+    >>> is_image("a.JPG"), is_image("a.txt")
+    (True, False)
+    """
+    return os.path.splitext(name)[1].lower() in FORMAT_OF  # noqa: PTH122 - a million times
+
+
 class UnreadableError(ValueError):
     """An image that cannot be decoded.
 
     Args:
-        name: by which a person finds the image.
+        name: that identifies the image for people.
         reason: why, in a few words.
     """
 
@@ -84,14 +95,14 @@ class Examined:
 
 
 def decode(encoded: Path | bytes, name: str) -> Pixels:
-    """Decode an image to RGB, as a person would look at it.
+    """Decode an image to RGB, as a viewer would show it.
 
     It is turned upright as its EXIF data says. What is transparent shows white. Of 16 bits a channel the upper 8 are
-    kept. Of several frames the first is taken. Colour profiles are not applied.
+    kept. Of several frames the first is used. Colour profiles are not applied.
 
     Args:
         encoded: a file, or what it holds.
-        name: by which a person finds the image.
+        name: that identifies the image for people.
     Returns: `(h, w, 3)`, uint8.
     Raises: UnreadableError, a `ValueError`, with the reason, and nothing else, whatever the file holds.
 
@@ -99,18 +110,18 @@ def decode(encoded: Path | bytes, name: str) -> Pixels:
     Traceback (most recent call last):
     longtail.data.decode.UnreadableError: empty.png cannot be decoded: it is empty
     """
-    return _looked_at(encoded, name, closely=False).pixels
+    return _decode(encoded, name, describe=False).pixels
 
 
 def examine(encoded: Path | bytes, name: str) -> Examined:
-    """Decode an image as `decode` does, and tell what is unusual about its file.
+    """Decode an image as `decode` does, and describe what is unusual about its file.
 
     Args:
         encoded: a file, or what it holds.
-        name: by which a person finds the image; its ending should fit what is inside.
+        name: that identifies the image for people; its ending should fit what is inside.
     Raises: UnreadableError as `decode`.
     """
-    return _looked_at(encoded, name, closely=True)
+    return _decode(encoded, name, describe=True)
 
 
 def size_of(encoded: Path | bytes) -> tuple[int, int] | None:
@@ -120,7 +131,8 @@ def size_of(encoded: Path | bytes) -> tuple[int, int] | None:
     """
     try:
         with _file(encoded, "") as file, Image.open(file, formats=_FORMATS) as image:
-            known = image.format != "PNG" or "exif" in image.info  # at its end, where it may stand too, nobody looks
+            # EXIF data of PNG may stand at the end of the file too, which is not read here.
+            known = image.format != "PNG" or "exif" in image.info
             swapped = image.format != "TIFF" and known and _orientation(image) >= 5
             width, height = image.size
             return (height, width) if swapped else (width, height)
@@ -130,7 +142,7 @@ def size_of(encoded: Path | bytes) -> tuple[int, int] | None:
 
 @contextmanager
 def _file(encoded: Path | bytes, name: str) -> Iterator[io.BytesIO | io.BufferedReader]:
-    """A file to read an image from; whatever goes wrong meanwhile is told as one kind of error."""
+    """A file to read an image from; whatever goes wrong meanwhile becomes one kind of error."""
     try:
         with warnings.catch_warnings(), _opened(encoded) as file:
             warnings.simplefilter("ignore")  # of damage that Pillow overlooks
@@ -184,15 +196,15 @@ def _reason(error: Exception) -> str:
             return f"cannot be decoded: {words if words.isprintable() else ascii(words)}"
 
 
-def _looked_at(encoded: Path | bytes, name: str, *, closely: bool) -> Examined:
-    """An image; what is odd about it, only if one looks closely."""
+def _decode(encoded: Path | bytes, name: str, *, describe: bool) -> Examined:
+    """An image; what is unusual about its file, only if that is to be described, which takes Pillow's time."""
     with _file(encoded, name) as file:
         quick = _ordinary_jpeg(file)
-        if quick is not None and not quick.has_more and not closely:
+        if quick is not None and not quick.has_more and not describe:
             return Examined(quick.pixels, ())
         try:
             with Image.open(file, formats=_FORMATS) as image:
-                return _by_pillow(image, name, None if quick is None else quick.pixels, closely=closely)
+                return _by_pillow(image, name, None if quick is None else quick.pixels, describe=describe)
         except Exception:
             if quick is None:
                 raise
@@ -227,18 +239,18 @@ def _ordinary_jpeg(file: io.BytesIO | io.BufferedReader) -> _Quick | None:
     return _Quick(pixels, b"Exif\0\0" in content or b"http://ns.adobe.com/xap/1.0/" in content)
 
 
-def _by_pillow(image: ImageFile.ImageFile, name: str, pixels: Pixels | None, *, closely: bool) -> Examined:
+def _by_pillow(image: ImageFile.ImageFile, name: str, pixels: Pixels | None, *, describe: bool) -> Examined:
     """An image of any kind, whose header was read, and whose pixels may be known as they are stored."""
-    unusual = [*_unusual_kind(image, name)] if closely else []
+    unusual = [*_unusual_kind(image, name)] if describe else []
     turned_when_loaded = image.format == "TIFF" and _orientation(image) != 1
     if pixels is None:
         image.load()
     turn = 1 if image.format == "TIFF" else _orientation(image)
     colour = _colour(image, name) if pixels is None else Image.fromarray(pixels)
     upright = colour.transpose(_UPRIGHT_BY[turn]) if turn in _UPRIGHT_BY else colour
-    if closely and (turned_when_loaded or turn != 1):
+    if describe and (turned_when_loaded or turn != 1):
         unusual.append("to be turned upright by its EXIF data")
-    if closely and _moves(image):
+    if describe and _moves(image):
         unusual.append("several frames, of which the first is used")
     return Examined(np.asarray(upright), tuple(unusual))
 
@@ -276,7 +288,7 @@ def _unusual_kind(image: ImageFile.ImageFile, name: str) -> Iterator[str]:
     """What is unusual about format and mode of an image that was opened and is not yet decoded."""
     format_ = _VARIANTS.get(str(image.format), image.format)
     ending = Path(name).suffix.lower()
-    if _FORMAT_OF.get(ending, format_) != format_:
+    if FORMAT_OF.get(ending, format_) != format_:
         yield f"{format_} inside, though the name ends in {ending}"
     mode = image.mode
     if mode.startswith("I") or any(re.search(r";16[BLN]", str(tile[3])) for tile in image.tile):

@@ -1,4 +1,4 @@
-"""Packs: all images of a source decoded and shrunk once, in one file from which any of them is there at once."""
+"""The decoded-image cache: all images of a source decoded and shrunk once, in one memory-mapped file."""
 
 import errno
 import hashlib
@@ -24,12 +24,12 @@ from longtail.data.worker_pool import Progress
 
 _VERSION = 1  # of what is in the files, and of how images are decoded and shrunk
 _PIXELS, _SIZES, _ABOUT = "pixels.bin", "sizes.npy", "about.json"
-_LOOKED_AT = 1000  # headers from which the room is estimated
+_SAMPLED = 1000  # headers from which the room is estimated
 _AT_ONCE = 8 * 2**20  # bytes of pixels that a process hands over
 
 
 @dataclass(frozen=True)
-class Pack:
+class Decoded:
     """A source whose images are decoded.
 
     Args:
@@ -41,7 +41,7 @@ class Pack:
     unreadable: Mapping[int, str]
 
 
-def pack(
+def decode_once(
     source: Source,
     *,
     shorter_side: int | None,
@@ -49,28 +49,30 @@ def pack(
     header_sizes: Int[np.ndarray, "headers 2"] | None = None,
     workers: int = 0,
     progress: Progress | None = None,
-) -> Pack:
-    """Decode all images, unless it was done before, and keep them in a file.
+) -> Decoded:
+    """Decode all images, unless that was done before, and keep them in a file.
 
     The same images are found again by their names, labels, and the size and time of each file. What another process
-    packs is waited for. Whatever was interrupted or damaged is made again.
+    is decoding is waited for. What was interrupted or damaged is decoded again.
 
     Args:
         source: whose images are files, or bytes that files would hold.
         shorter_side: in pixels, to which larger images are shrunk; `None`: they stay as they are.
-        folder: where packs are kept; it is made if need be.
+        folder: where the caches are; it is made if need be.
         header_sizes: width and height of some images, for an estimate of the room; `None`: their headers are read.
         workers: processes that decode; 0: this one.
-        progress: is told how many images of how many are done.
+        progress: is called with how many images of how many are done.
     Raises: ValueError if there is no room, or nothing may be written there.
     """
     place = folder / _key(source, shorter_side)
-    if (found := _load(place, source)) and not _mended(source, found.unreadable):
+    if (found := _load(place, source)) and not _repaired(source, found.unreadable):
         return found
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        # Trainings that start at the same time, as those of a comparison, would decode all images each and write over
+        # each other. The lock ends with its process, so none is left behind by a crash.
         with FileLock(f"{place}.lock"):
-            if (found := _load(place, source)) and not _mended(source, found.unreadable):
+            if (found := _load(place, source)) and not _repaired(source, found.unreadable):
                 return found  # another process was quicker
             known = _header_sizes(source) if header_sizes is None else header_sizes
             each = _bytes_each(known, shorter_side)
@@ -86,20 +88,20 @@ def pack(
 _ADVICE = "let XDG_CACHE_HOME name a folder elsewhere, or decode images anew each time with --set data.packed=false"
 
 
-def check(source: Source, *, workers: int = 0, progress: Progress | None = None) -> Mapping[int, str]:
-    """Decode all images only to see which of them cannot be.
+def find_unreadable(source: Source, *, workers: int = 0, progress: Progress | None = None) -> Mapping[int, str]:
+    """Decode all images only to find those that cannot be.
 
     Args:
         source: the images.
         workers: processes that decode; 0: this one.
-        progress: is told how many images of how many are done.
+        progress: is called with how many images of how many are done.
     Returns: positions of unreadable images, with the reason.
 
-    >>> check(Source(np.array([0]), ("cat",), lambda i: np.zeros((8, 8, 3), np.uint8), ["1.png"]))
+    >>> find_unreadable(Source(np.array([0]), ("cat",), lambda i: np.zeros((8, 8, 3), np.uint8), ["1.png"]))
     {}
     """
     unreadable = dict[int, str]()
-    for chunk, reasons in worker_pool.over(source, _reasons, workers=workers):
+    for chunk, reasons in worker_pool.map_chunks(source, _reasons, workers=workers):
         unreadable.update(reasons)
         if progress:
             progress(chunk.stop, len(source.labels))
@@ -124,7 +126,7 @@ def _images(shorter_side: int | None, source: Source, chunk: range) -> list[Pixe
 
 
 def _key(source: Source, shorter_side: int | None) -> str:
-    """A digest of all that decides what is in a pack."""
+    """A digest of all that decides what is in the cache of a source."""
     assert source.encoded
     digest = hashlib.sha256(f"{_VERSION} {shorter_side} {fingerprint(source)}".encode())
     for i in range(len(source.labels)):
@@ -145,7 +147,7 @@ def _key(source: Source, shorter_side: int | None) -> str:
 def _write(
     place: Path, source: Source, shorter_side: int | None, each: float, workers: int, progress: Progress | None
 ) -> None:
-    """Make a pack beside its place and then move it there; an image takes about `each` bytes."""
+    """Write a cache beside its place, then move it there, so that no half of one is found; images take `each` bytes."""
     images = len(source.labels)
     need, free = round(each * images * 1.02), shutil.disk_usage(place.parent).free
     if need > free:
@@ -161,7 +163,9 @@ def _write(
         sizes, unreadable = np.zeros((images, 2), np.int32), dict[int, str]()
         chunk = int(np.clip(_AT_ONCE // max(each, 1), 1, 64))
         with (unfinished / _PIXELS).open("wb") as file:
-            for done, some in worker_pool.over(source, partial(_images, shorter_side), workers=workers, chunk=chunk):
+            for done, some in worker_pool.map_chunks(
+                source, partial(_images, shorter_side), workers=workers, chunk=chunk
+            ):
                 for i, image in zip(done, some, strict=True):
                     if isinstance(image, str):
                         unreadable[i] = image
@@ -190,8 +194,8 @@ def _flush(file: Any) -> None:
 def _header_sizes(source: Source) -> Int[np.ndarray, "headers 2"]:
     """Width and height of some images."""
     assert source.encoded
-    looked_at = np.unique(np.linspace(0, len(source.labels) - 1, _LOOKED_AT).astype(np.int64)).tolist()
-    sizes = [size for i in looked_at if (size := size_of(source.encoded(i)))]
+    sampled = np.unique(np.linspace(0, len(source.labels) - 1, _SAMPLED).astype(np.int64)).tolist()
+    sizes = [size for i in sampled if (size := size_of(source.encoded(i)))]
     return np.array(sizes, np.int64).reshape(-1, 2)
 
 
@@ -209,20 +213,20 @@ def _gigabytes(size: float) -> str:
     return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
 
 
-def _load(place: Path, source: Source) -> Pack | None:
-    """A pack that was made before; `None` if there is none that is whole."""
+def _load(place: Path, source: Source) -> Decoded | None:
+    """The cache that was made before; `None` if there is none that is whole."""
     try:
         about = json.loads((place / _ABOUT).read_text(encoding="utf-8"))
         unreadable = {int(position): str(reason) for position, reason in about["unreadable"].items()}
-        packed = _Packed(place, unreadable, source.ids)
-        if about["sizes"] != _digest(place / _SIZES) or not packed.is_whole(len(source.labels)):
+        cached = _Cached(place, unreadable, source.ids)
+        if about["sizes"] != _digest(place / _SIZES) or not cached.is_whole(len(source.labels)):
             return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return Pack(replace(source, image=packed), unreadable)
+    return Decoded(replace(source, image=cached), unreadable)
 
 
-def _mended(source: Source, unreadable: Mapping[int, str]) -> bool:
+def _repaired(source: Source, unreadable: Mapping[int, str]) -> bool:
     """Whether an image can be read by now, since this user may, or since a disk is there again."""
     return any(not isinstance(_image(source, i), str) for i in unreadable)
 
@@ -231,8 +235,8 @@ def _digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-class _Packed:
-    """Images of a pack. Other processes get the names of its files, and open them when they need an image."""
+class _Cached:
+    """Images of a cache. Other processes get the names of its files, and open them when they need an image."""
 
     def __init__(self, place: Path, unreadable: Mapping[int, str], ids: Any) -> None:
         self.place, self.unreadable, self.ids = place, unreadable, ids

@@ -1,4 +1,4 @@
-"""What a source is: labels at hand, images decoded one by one when asked for."""
+"""Sources: labelled images, whose labels are in memory and whose images are decoded one by one."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -17,13 +17,13 @@ PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Source:
-    """Labelled images: labels at hand, images decoded one by one when asked for.
+    """Labelled images: labels in memory, images decoded one by one.
 
     Args:
         labels: `(N,)`, in `[0, C)`.
         class_names: C names.
         image: decodes image `i`, in `[0, N)`, to RGB: `(h, w, 3)`, uint8.
-        ids: N names by which a person finds an image again.
+        ids: N names that identify the images for people.
         encoded: the file of image `i`, or what it holds; `None` where images are no files.
     """
 
@@ -36,16 +36,16 @@ class Source:
 
 @dataclass(frozen=True)
 class Listing:
-    """What the files of somebody's own data say, before any image is opened.
+    """Custom data as its files list it, before any image is opened.
 
     Args:
         source: all images that have a label, in the order of the file that lists them, or else of their names.
-        form: what the data was taken for, in words: "image folder", "CSV manifest", ...
-        parts: `(N,)` positions in `PARTS` of the split that the data itself puts an image into, -1 where it says
-            nothing of an image; `None` if it says nothing at all.
+        form: the detected format, for people: "image folder", "CSV manifest", ...
+        parts: `(N,)` positions in `PARTS` by the split that the data gives, -1 for an image in none; `None` if it gives
+            no split.
         groups: by name ("group", "location", "sequence"), widest first: `(N,)` numbers of the group that an image
-            belongs to, -1 for none. Images of one group are alike and must not be split.
-        notes: what a person should know of it, a line each, such as files that were passed over.
+            belongs to, -1 for none. Images of one group resemble each other and must stay in one part.
+        notes: for people, a line each, such as files that were passed over.
     """
 
     source: Source

@@ -1,4 +1,10 @@
-"""Crews: the same work on every image of a source, over several processes, with results in order."""
+"""A worker pool: the same work on every image of a source once, in several processes, with results in order.
+
+Training loads its batches by torch's `DataLoader` (`data.batches`) instead: that keeps its workers over all epochs and
+hands tensors over in shared memory, but knows batches of tensors alone. Here results are any objects, chunks of images
+come in the order of the source, and nothing needs torch: the audit and the decoding of custom data run before it is
+imported.
+"""
 
 import os
 import signal
@@ -12,17 +18,17 @@ from longtail.data.source import Source
 
 Result = TypeVar("Result")
 Work = Callable[[Source, range], Result]
-Progress = Callable[[int, int], None]  # is told how many images of how many are done
+Progress = Callable[[int, int], None]  # called with how many images of how many are done
 
 
-class _Member(NamedTuple):
-    """What a process of a crew was given when it started: images are no part of its orders."""
+class _Worker(NamedTuple):
+    """What a process of the pool gets when it starts, and not again with each chunk: a source may be large to send."""
 
     work: Work
     source: Source
 
 
-_member: _Member  # of this process, if it is one of a crew
+_worker: _Worker  # of this process, if it is one of a pool
 
 
 def cores() -> int:
@@ -34,7 +40,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def over(
+def map_chunks(
     source: Source, work: Work[Result], *, workers: int, chunk: int = 64
 ) -> Generator[tuple[range, Result], None, None]:
     """Do some work on all images, a chunk of neighbours at a time.
@@ -48,7 +54,7 @@ def over(
 
     >>> import numpy as np
     >>> source = Source(np.zeros(3, np.int64), ("cat",), lambda i: np.zeros((8, 8, 3), np.uint8), ["a", "b", "c"])
-    >>> [result for _, result in over(source, lambda source, chunk: source.ids[chunk[0]], workers=0, chunk=2)]
+    >>> [result for _, result in map_chunks(source, lambda source, chunk: source.ids[chunk[0]], workers=0, chunk=2)]
     ['a', 'c']
     """
     images = range(len(source.labels))
@@ -58,7 +64,7 @@ def over(
             yield each, work(source, each)
         return
     with ProcessPoolExecutor(workers, initializer=_join, initargs=(work, source)) as pool:
-        # A few chunks ahead, so that what is not asked for yet takes no memory.
+        # Only a few chunks ahead: results that wait for a slow consumer would fill the memory.
         waiting = [(each, pool.submit(_do, each)) for each in islice(chunks, 4 * workers)]
         try:
             while waiting:
@@ -70,10 +76,10 @@ def over(
 
 
 def _join(work: Work, source: Source) -> None:
-    global _member
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever interrupts speaks to the first process
-    _member = _Member(work, source)
+    global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends the others
+    _worker = _Worker(work, source)
 
 
 def _do(chunk: range) -> Any:
-    return _member.work(_member.source, chunk)
+    return _worker.work(_worker.source, chunk)

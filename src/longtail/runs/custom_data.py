@@ -104,8 +104,8 @@ def decode(
     """
     workers = worker_pool.cores() if len(source.labels) > _MANY else 0
     if data.packed is False:
-        return source, decoded_cache.check(source, workers=workers, progress=progress)
-    packed = decoded_cache.pack(
+        return source, decoded_cache.find_unreadable(source, workers=workers, progress=progress)
+    packed = decoded_cache.decode_once(
         source,
         shorter_side=shrunk_side(data),
         folder=sources.cache_folder() / "packed",
@@ -273,23 +273,22 @@ def split(
     kind = kept_together(listing, data)
     found = splits.assign(
         source.labels[readable],
-        len(source.class_names),
+        source.class_names,
         test_share=shares.test,
         validation_share=shares.validation,
         seed=data.seed,
         given=None if given is None else given[readable],
         groups=None if kind is None else listing.groups[kind][readable],
-        class_names=source.class_names,
     )
     drawn = {"test": shares.test, "validation": shares.validation}
     notes = SplitNotes(
         {part: share for part, share in drawn.items() if share and part not in there},
         kind,
-        validation_only=found.measured == "validation" and settings.split is None,
+        validation_only=found.evaluation_part == "validation" and settings.split is None,
     )
     sizes = splits.describe(found, source.labels[readable], source.class_names)
     train, validation, test = (readable[part] for part in (found.train, found.validation, found.test))
-    divided = splits.Split(train, validation, test, found.unmeasurable)
+    divided = splits.Split(train, validation, test, found.unevaluated)
     return divided, (*notes.before(), *sizes, *notes.after())
 
 

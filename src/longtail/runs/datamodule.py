@@ -166,7 +166,7 @@ def _own(
         note([f"took {len(chosen):,} of {len(found.train):,} training images (data.profile {data.profile})"])
     train = _by_class(source, found.train[chosen])
     parts: dict[Part, np.ndarray] = {"train": train, "validation": found.validation, "test": found.test}
-    split = split or settings.split or found.measured
+    split = split or settings.split or found.evaluation_part
     return _of_parts(source, parts, split, sources.fingerprint(listing.source), unreadable, notes)
 
 

@@ -78,7 +78,7 @@ def test_nested_classes_are_named_by_their_way(tmp_path: Path) -> None:
 def test_a_class_inside_a_class_is_said(tmp_path: Path) -> None:
     listing = sources.read(write(tmp_path, "cat/1.png", "cat/night/2.png", "dog/1.png"))
     assert listing.source.class_names == ("cat", "cat/night", "dog")
-    assert any("cat and cat/night are taken as different classes" in note for note in listing.notes)
+    assert any("cat and cat/night are read as different classes" in note for note in listing.notes)
 
 
 def test_one_folder_around_everything_is_no_part_of_the_names(tmp_path: Path) -> None:
@@ -175,14 +175,14 @@ def test_composed_and_decomposed_names_are_one_class(tmp_path: Path) -> None:
     write(tmp_path, f"train/{composed}/1.png", f"test/{decomposed}/2.png", "train/Biene/1.png")
     listing = sources.read(tmp_path)
     assert listing.source.class_names == ("Biene", composed)
-    assert r"1 class written in several ways and taken as one: 'Ka\u0308fer' and 'K\xe4fer'" in listing.notes
+    assert r"1 class written in several ways and read as one: 'Ka\u0308fer' and 'K\xe4fer'" in listing.notes
     assert all(Path(str(listing.source.encoded(i))).is_file() for i in range(3) if listing.source.encoded)
 
 
 def test_names_that_differ_in_capitals_are_said(tmp_path: Path) -> None:
     listing = sources.read(write(tmp_path, "Cat/1.png", "cat/1.png", "dog/1.png"))
     assert listing.source.class_names == ("Cat", "cat", "dog")
-    assert "classes that differ only in capitals are taken as different: Cat and cat" in listing.notes
+    assert "classes that differ only in capitals are read as different: Cat and cat" in listing.notes
 
 
 def test_names_that_are_no_text(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_what_a_row_says(tmp_path: Path) -> None:
     assert first == second and len({first, third, fourth}) == 3 and fourth == -1
     assert listing.notes == (
         "columns not used: Photo_time",
-        "1 class written in several ways and taken as one: ' lynx ' and 'lynx'",
+        "1 class written in several ways and read as one: ' lynx ' and 'lynx'",
     )
     source = listing.source
     assert source.encoded is not None
@@ -183,7 +183,7 @@ def test_backslashes_are_slashes_where_needed(tmp_path: Path) -> None:
     (tmp_path / "in" / "b.png").write_bytes(PNG)
     listing = sources.read(manifest(tmp_path, "path,label\nin\\b.png,x\nin\\c.png,y\n"))
     assert rows(listing) == [("in/b.png", "x"), ("in/c.png", "y")]
-    assert "backslashes in paths are taken for slashes" in listing.notes
+    assert "backslashes in paths are read as slashes" in listing.notes
 
 
 def test_rows_said_twice(tmp_path: Path) -> None:

@@ -154,14 +154,13 @@ def _divide(listing: Listing, readable: Positions) -> Split:
     names = listing.source.class_names
     split = assign(
         listing.source.labels[readable],
-        len(names),
+        names,
         test_share=0.2,
         validation_share=0.0,
         seed=0,
         given=None if listing.parts is None else listing.parts[readable],
-        class_names=names,
     )
-    return Split(readable[split.train], readable[split.validation], readable[split.test], split.unmeasurable)
+    return Split(readable[split.train], readable[split.validation], readable[split.test], split.unevaluated)
 
 
 def sizes_of(sizes: Int[np.ndarray, "images 2"]) -> Sizes:

@@ -47,7 +47,7 @@ def scan(source: Source, *, workers: int, progress: Progress | None = None) -> S
     thumbnails = np.zeros((images, duplicates.SIDE, duplicates.SIDE, 3), np.uint8)
     digests = list[bytes]()
     unreadable, unusual = dict[int, str](), dict[int, tuple[str, ...]]()
-    for chunk, (decoded, reasons) in worker_pool.over(source, _decode, workers=workers):
+    for chunk, (decoded, reasons) in worker_pool.map_chunks(source, _decode, workers=workers):
         unreadable.update(reasons)
         for position, image in zip(chunk, decoded, strict=True):
             digests.append(image.digest if image else b"")

@@ -1,4 +1,4 @@
-"""uint8 batch -> normalised float views, from (seed, stream, step)."""
+"""The augmentation pipeline: uint8 batch -> normalised float views, drawn by (seed, stream, step)."""
 
 import math
 from dataclasses import dataclass, replace
@@ -22,6 +22,7 @@ from longtail.data.augment.pixels import (
     with_shorter_side,
 )
 from longtail.data.batches import Batch, Mixed
+from longtail.data.crops import box_sides, central_sides
 
 _CACHED = 2**20  # numbers that stay in a processor's cache
 
@@ -226,15 +227,13 @@ def _boxes(
     Returns: `(V, B, 4)`: top, left, height, width.
     Source: Szegedy et al. 2014, arXiv:1409.4842, section 6; ten tries and the central box as torchvision does it.
     """
-    pixels = height * width * (area[0] + tries[..., 0] * (area[1] - area[0]))
-    aspect = (4 / 3) ** (2 * tries[..., 1] - 1)
-    sides = np.rint(np.sqrt(np.stack([pixels / aspect, pixels * aspect], -1)))  # (V, B, 10, 2)
+    share = area[0] + tries[..., 0] * (area[1] - area[0])
+    sides = box_sides(height, width, share, (4 / 3) ** (2 * tries[..., 1] - 1))  # (V, B, 10, 2)
     image = np.array([height, width])
     fits = np.all((sides > 0) & (sides <= image), axis=-1)  # (V, B, 10)
     first = np.take_along_axis(sides, fits.argmax(-1)[..., None, None], 2)[:, :, 0]  # (V, B, 2)
-    central = np.minimum(image, np.rint([width * 4 / 3, height * 4 / 3]))
     some = np.any(fits, axis=-1, keepdims=True)
-    side = np.where(some, first, central)
+    side = np.where(some, first, central_sides(height, width))
     corner = np.where(some, np.floor(place * (image - side + 1)), (image - side) // 2)
     return torch.from_numpy(np.concatenate([corner, side], -1).astype(np.int64))
 

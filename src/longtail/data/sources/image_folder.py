@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow
 
+from longtail.data.decode import FORMAT_OF, is_image
 from longtail.data.source import PARTS
 from longtail.data.sources.columns import part_of
 from longtail.data.sources.format import Format, Request
@@ -17,18 +18,12 @@ from longtail.data.sources.images import Images, file_names, of_files
 from longtail.data.sources.records import Records
 from longtail.text import first_few, quantity
 
-ENDINGS = frozenset(
-    {
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".avif"),
-        *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".tga"),
-    }
-)
 # What systems and tools put into folders, beside names that begin with a dot.
 _CLUTTER = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information"})
 
 
 class Folder(NamedTuple):
-    """What a folder holds itself, by names.
+    """Files of one folder, by names.
 
     Args:
         name: of the folder below the root, with slashes; empty for the root.
@@ -46,7 +41,7 @@ class Folder(NamedTuple):
 
 
 def walk(root: Path) -> Iterator[Folder]:
-    """Look into a folder and all below it, each once: links are followed last, and only to what is not known yet.
+    """List a folder and all below it, each once: links are followed last, and only to folders that are not listed yet.
 
     Raises: ValueError if a folder cannot be read.
     """
@@ -75,27 +70,18 @@ def walk(root: Path) -> Iterator[Folder]:
         yield folder._replace(clutter=clutter)
 
 
-def is_image(name: str) -> bool:
-    """Whether a file is an image by the ending of its name.
-
-    >>> is_image("a.JPG"), is_image("a.txt")
-    (True, False)
-    """
-    return os.path.splitext(name)[1].lower() in ENDINGS  # noqa: PTH122 - a million times
-
-
 def natural(name: str) -> tuple[list[str | int], str]:
     """A key by which people sort names: numbers by value.
 
     >>> sorted(["10.png", "9.png"], key=natural)
     ['9.png', '10.png']
     """
-    # Texts and numbers alternate; the name itself tells 1 from 01.
+    # Texts and numbers alternate; the name itself comes last, since 1 and 01 are equal as numbers.
     return [int(piece) if i % 2 else piece for i, piece in enumerate(re.split(r"(\d+)", name))], name
 
 
 def holds_classes(root: Path) -> bool:
-    """Whether there are two class folders at least; looks no further than it must."""
+    """Whether there are two class folders at least; stops at the second."""
     classes = set[str]()
     for folder in walk(root):
         pieces = [piece for i, piece in enumerate(folder.name.split("/")) if i or part_of(piece) is None]
@@ -123,7 +109,7 @@ def read_folder(request: Request) -> Records:
     full = [folder for folder in folders if folder.images]
     if not full:
         raise ValueError(
-            f"{root} holds no image files, nor does any folder in it; allowed: {', '.join(sorted(ENDINGS))}"
+            f"{root} holds no image files, nor does any folder in it; allowed: {', '.join(sorted(FORMAT_OF))}"
         )
     top = _top([folder.name for folder in full])
     below = [folder.name[len(top) :] for folder in full]
@@ -211,10 +197,10 @@ def _is_split(root: Path, names: Sequence[str]) -> bool:
 
 
 def _notes(folders: Sequence[Folder], classes: set[str]) -> Iterator[str]:
-    """What was passed over, and what may not be what it looks like."""
+    """What was passed over, and what may be meant otherwise."""
     ways = {way for folder in folders if folder.images for way in _ways(folder.name)}
     empty = [folder.name for folder in folders if folder.name not in ways and not folder.again]
-    # Of folders inside each other, the outermost says it all.
+    # Of empty folders inside each other, the outermost is named alone.
     outermost = [name for name in empty if not {*_ways(name)} - {name} & {*empty}]
     others = [name for folder in folders for name in folder.others]
     clutter = sum(folder.clutter for folder in folders)
@@ -230,7 +216,7 @@ def _notes(folders: Sequence[Folder], classes: set[str]) -> Iterator[str]:
     inside = next(((outer, name) for name in sorted(classes) for outer in _ways(name)[1:-1] if outer in classes), None)
     if inside:
         outer, name = inside
-        yield f"{outer} holds images and folders with images; {outer} and {name} are taken as different classes"
+        yield f"{outer} holds images and folders with images; {outer} and {name} are read as different classes"
 
 
 def _ways(name: str) -> list[str]:

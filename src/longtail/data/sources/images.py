@@ -20,7 +20,7 @@ from longtail.text import printable, quantity
 class Names(Sequence[str]):
     r"""Names in Arrow's memory: forked workers would copy a list page by page, as they count references.
 
-    Names of files are bytes, and not always UTF-8; what is not, is shown as `\xe9`.
+    Names of files are bytes, and not always UTF-8; what is not, becomes `\xe9`.
 
     Args:
         encoded: `(N,)` binary.
@@ -50,7 +50,7 @@ class Images:
     """Images without labels.
 
     Args:
-        ids: N names by which a person finds an image again.
+        ids: N names that identify the images for people.
         encoded: the file of image `i`, or what it holds.
     """
 
@@ -91,20 +91,20 @@ def any_exists(root: Path, names: pyarrow.Array) -> bool:
 
 
 def found(where: Path, root: Path, names: pyarrow.Array) -> tuple[Images, tuple[str, ...]]:
-    r"""Images in files of which at least one exists; backslashes are taken for slashes if it needs that.
+    r"""Images in files of which at least one exists; backslashes are read as slashes if it needs that.
 
     Args:
         where: what names the files, for messages.
         root: where relative names start.
         names: `(N,)` binary.
     Returns: images and notes.
-    Raises: ValueError if no file exists, with the first place that was looked at.
+    Raises: ValueError if no file exists, with the first file that was tried.
     """
     if not len(names) or any_exists(root, names):
         return of_files(root, names), ()
     slashed = file_names(os.fsdecode(name.as_py()).replace("\\", "/") for name in names)
     if not slashed.equals(names) and any_exists(root, slashed):
-        return of_files(root, slashed), ("backslashes in paths are taken for slashes",)
+        return of_files(root, slashed), ("backslashes in paths are read as slashes",)
     inside = [folder for place in (root, root.parent) for folder in sorted(place.glob("*/"))[:100]]
     around = (Path.cwd(), *root.absolute().parents[:3], *inside)
     other = next((folder for folder in around if any_exists(folder, names[:100])), None)
@@ -121,10 +121,10 @@ def labelled(images: Images, labels: Int[np.ndarray, " images"], class_names: Se
     return Source(labels, tuple(class_names), partial(_decoded, images), images.ids, images.encoded)
 
 
-def taken(images: Images, chosen: Int[np.ndarray, " chosen"]) -> Images:
+def subset(images: Images, chosen: Int[np.ndarray, " chosen"]) -> Images:
     """Some of the images, in the order of the positions.
 
-    >>> taken(of_files(Path(), file_names(["a.png", "b.png"])), np.array([1])).ids[0]
+    >>> subset(of_files(Path(), file_names(["a.png", "b.png"])), np.array([1])).ids[0]
     'b.png'
     """
     return Images(Names(images.ids.encoded.take(pyarrow.array(chosen))), partial(_at, images.encoded, chosen))

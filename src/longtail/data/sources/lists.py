@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pyarrow
 
+from longtail.data.decode import is_image
 from longtail.data.sources.format import Format, Request
-from longtail.data.sources.image_folder import is_image
 from longtail.data.sources.images import Images, file_names, found
 from longtail.data.sources.records import Records, clean, part_numbers
 from longtail.data.sources.tables import text_of

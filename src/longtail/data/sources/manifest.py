@@ -1,4 +1,4 @@
-"""Manifests: tables whose rows name an image file, or hold an image, and say its class, split and groups."""
+"""Manifests: tables with a row for each image: its path or the image itself, its class, split and groups."""
 
 from bisect import bisect_right
 from collections.abc import Sequence

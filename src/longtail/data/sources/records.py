@@ -1,4 +1,4 @@
-"""Records: what rows, lines or folders say of each image, and how they become a listing."""
+"""Records: path, label, part and groups of each image as they were read, and how they become a listing."""
 
 import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from longtail.data.source import PARTS, Listing, Part
 from longtail.data.sources.columns import GROUPS
-from longtail.data.sources.images import Images, labelled, taken
+from longtail.data.sources.images import Images, labelled, subset
 from longtail.text import first_few, printable, quantity
 
 
@@ -24,10 +24,10 @@ class Records:
         labels: `(N,)` text, null where there is none.
         where: the file or folder of the records, for messages.
         place: where record `i` stands: "birds.csv line 7".
-        parts: `(N,)` positions in `PARTS`, -1 for none; `None` if nothing is said of splits.
+        parts: `(N,)` positions in `PARTS`, -1 for none; `None` if no split is given.
         groups: by name, `(N,)` text, null where there is none.
-        class_names: all classes in the order of their numbers, where the file says it; else they are sorted.
-        notes: what a person should know of it.
+        class_names: all classes in the order of their numbers, where the file gives it; else they are sorted.
+        notes: for people.
     """
 
     images: Images
@@ -41,14 +41,14 @@ class Records:
 
 
 def listing(records: Records, form: str) -> Listing:
-    """Number the classes and groups, and leave out what has no label or is said twice, with a note.
+    """Number the classes and groups, and leave out what has no label or is listed twice, with a note.
 
     Names of classes lose the blanks around them and are put into Unicode's composed form (NFC), in which files of
     different systems agree. Classes are sorted by name, or by number where all names are whole numbers.
 
     Args:
         records: at least one.
-        form: what the data was taken for, in words.
+        form: the detected format, for people.
     Raises: ValueError if no image has a label.
     """
     numbers, found, notes = _classes(records)
@@ -66,7 +66,7 @@ def listing(records: Records, form: str) -> Listing:
         absent = [found[c] for c in np.setdiff1d(np.arange(len(found)), present)]
         notes.append(f"{quantity(len(absent), 'class')} without an image left out: {first_few(absent)}")
     groups = _groups(records.groups)
-    images = records.images if len(kept) == len(numbers) else taken(records.images, kept)
+    images = records.images if len(kept) == len(numbers) else subset(records.images, kept)
     return Listing(
         labelled(images, labels.astype(np.int64), [found[c] for c in present]),
         form,
@@ -145,20 +145,20 @@ def _classes(records: Records) -> tuple[Int[np.ndarray, " images"], list[str], l
         variants.setdefault(tidy, []).append(name)
     same = [names for tidy, names in variants.items() if tidy and len(names) > 1]
     if same:  # in ASCII, since an accent looks the same however it is composed
-        shown = "; ".join(" and ".join(map(ascii, names)) for names in same[:3])
-        notes.append(f"{quantity(len(same), 'class')} written in several ways and taken as one: {shown}")
+        examples = "; ".join(" and ".join(map(ascii, names)) for names in same[:3])
+        notes.append(f"{quantity(len(same), 'class')} written in several ways and read as one: {examples}")
     folded: dict[str, list[str]] = {}
     for name in names:
         folded.setdefault(name.casefold(), []).append(name)
-    alike = [names for names in folded.values() if len(names) > 1]
-    if alike:
-        shown = "; ".join(" and ".join(map(printable, names)) for names in alike[:3])
-        notes.append(f"classes that differ only in capitals are taken as different: {shown}")
+    similar = [names for names in folded.values() if len(names) > 1]
+    if similar:
+        examples = "; ".join(" and ".join(map(printable, names)) for names in similar[:3])
+        notes.append(f"classes that differ only in capitals are read as different: {examples}")
     return numbers, names, notes
 
 
 def _groups(texts: Mapping[str, pyarrow.Array]) -> dict[str, Int[np.ndarray, " images"]]:
-    """Numbers of groups, widest first; a sequence is told from those of the same name at other locations."""
+    """Numbers of groups, widest first; sequences of the same name at different locations are different ones."""
     groups = {name: numbered(texts[name]) for name in GROUPS if name in texts}
     if "sequence" in groups and "location" in groups:
         sequence, location = groups["sequence"], groups["location"]
@@ -168,7 +168,7 @@ def _groups(texts: Mapping[str, pyarrow.Array]) -> dict[str, Int[np.ndarray, " i
 
 
 def _repeated(records: Records, numbers: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """Which images are said again, with the same label and part."""
+    """Which images are listed again, with the same label and part."""
     names = numbered(records.images.ids.encoded)
     parts = 0 if records.parts is None else records.parts + 1
     keys = (names * (numbers.max(initial=0) + 1) + numbers) * (len(PARTS) + 1) + parts

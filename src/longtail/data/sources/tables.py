@@ -75,8 +75,8 @@ class Table:
                 case bool() | int() | float():
                     texts.append(json.dumps(value))
                 case _:
-                    shown = yaml_value(value)
-                    raise ValueError(f"{self.place(row)}: {name} is {shown}; allowed: one text or number")
+                    cell = yaml_value(value)
+                    raise ValueError(f"{self.place(row)}: {name} is {cell}; allowed: one text or number")
         return pyarrow.array(texts, pyarrow.string())
 
     def place(self, row: int) -> str:
@@ -103,7 +103,7 @@ def read_table(file: Path) -> Table:
 
 
 def header(file: Path) -> tuple[str, ...]:
-    """Names of the columns, as far as the first lines tell them; none if this is no table.
+    """Names of the columns, by the first lines; none if this is no table.
 
     >>> header(Path("no-such.csv"))
     ()
@@ -151,7 +151,7 @@ def _csv(file: Path, delimiter: str | None) -> Table:
             text.seek(0)
             columns, lines = _rows(file, text, delimiter, len(names))
     except UnicodeDecodeError:
-        text_of(file)  # says which line it is
+        text_of(file)  # raises, with the line
         raise
     # The names of columns are the first row.
     cells = {name: column[1:] for name, column in zip(names, columns, strict=True)}
