@@ -25,7 +25,7 @@ BATCH = 256  # of most of our recipes
 LAYERS = [(96, 96, 16), (96, 192, 16), (192, 192, 8), (192, 384, 8), (384, 384, 4), (192, 384, 6), (384, 384, 3)]
 LAYERS += [(128, 128, 16), (256, 256, 8), (64, 64, 16), (384, 384, 2), (128, 128, 6), (96, 96, 4), (64, 64, 4)]
 NETWORKS = {
-    "`airbench`, width 96, mirrored (`fast`, `best-hour`)": lambda: networks.Airbench(96, mirrored=True),
+    "`airbench`, width 96, mirrored (`fast`, `best-hour`)": lambda: networks.MirroredAirbench(96),
     "`airbench`, width 96": lambda: networks.Airbench(96),
     "`airbench`, width 64": lambda: networks.Airbench(64),
     "`resnet9`, width 32": lambda: networks.ResNet9(32),

@@ -1,4 +1,7 @@
-"""Layers that several networks are built of: convolution, batch normalisation, the basic block."""
+"""What several networks are built of: convolution, batch normalisation, the basic block."""
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -8,31 +11,44 @@ from longtail.networks.cpu_convolution.conv3x3 import Conv3x3
 from longtail.networks.equivariant import MirroredConv3x3, MirroredNorm
 
 
-def conv(channels_in: int, channels_out: int, *, stride: int = 1, mirrored: bool = False) -> nn.Conv2d:
-    """A 3 x 3 convolution that keeps the size (at stride 1), without bias: a normalisation follows it."""
-    if mirrored:
-        assert stride == 1
-        return MirroredConv3x3(channels_in, channels_out)
-    if stride == 1:
-        return Conv3x3(channels_in, channels_out)
-    return nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)
+class Layers(NamedTuple):
+    """The layers that a network's stages are built of.
+
+    Args:
+        conv: from channels in and channels out to a 3 x 3 convolution that keeps the size, without bias: a
+            normalisation follows it.
+        norm: from channels to a batch normalisation.
+    """
+
+    conv: Callable[[int, int], nn.Conv2d]
+    norm: Callable[[int], nn.Module]
 
 
-def norm(channels: int, *, mirrored: bool) -> nn.Module:
-    """Batch normalisation."""
-    return MirroredNorm(channels) if mirrored else nn.BatchNorm2d(channels)
+PLAIN = Layers(Conv3x3, nn.BatchNorm2d)
+MIRRORED = Layers(MirroredConv3x3, MirroredNorm)
 
 
 class BasicBlock(nn.Module):
-    """Two convolutions beside a shortcut without parameters (option A of He et al. 2016)."""
+    """Two convolutions beside a shortcut without parameters (option A of He et al. 2016).
 
-    def __init__(self, channels_in: int, channels_out: int, *, stride: int, mirrored: bool = False) -> None:
+    Args:
+        channels_in: at least 1.
+        channels_out: as many, or twice as many.
+        stride: of the first convolution; above 1 it is plain, whatever the layers.
+        layers: what it is built of; mirrored ones keep the number of channels.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, *, stride: int = 1, layers: Layers = PLAIN) -> None:
         super().__init__()
-        assert channels_in == channels_out or not mirrored, "zeros would come between the copies"
-        self.conv1 = conv(channels_in, channels_out, stride=stride, mirrored=mirrored)
-        self.norm1 = norm(channels_out, mirrored=mirrored)
-        self.conv2 = conv(channels_out, channels_out, mirrored=mirrored)
-        self.norm2 = norm(channels_out, mirrored=mirrored)
+        # Otherwise the zeros of the shortcut would come between the two copies.
+        assert channels_in == channels_out or layers is PLAIN
+        if stride == 1:
+            self.conv1 = layers.conv(channels_in, channels_out)
+        else:
+            self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)
+        self.norm1 = layers.norm(channels_out)
+        self.conv2 = layers.conv(channels_out, channels_out)
+        self.norm2 = layers.norm(channels_out)
         self.stride, self.padding = stride, (channels_out - channels_in) // 2
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h2 w2"]:

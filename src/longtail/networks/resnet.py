@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from longtail.networks.base import Backbone, Images, initialise
-from longtail.networks.blocks import BasicBlock, conv
+from longtail.networks.blocks import BasicBlock
+from longtail.networks.cpu_convolution.conv3x3 import Conv3x3
 
 
 class ResNet32(Backbone):
@@ -27,7 +28,7 @@ class ResNet32(Backbone):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem, self.norm = conv(3, 16), nn.BatchNorm2d(16)
+        self.stem, self.norm = Conv3x3(3, 16), nn.BatchNorm2d(16)
         widths = [16] * 6 + [32] * 5 + [64] * 5
         self.blocks = nn.Sequential(*(BasicBlock(a, b, stride=b // a) for a, b in pairwise(widths)))
         initialise(self)
@@ -39,7 +40,7 @@ class ResNet32(Backbone):
 
 class _ConvNormReLU(nn.Sequential):
     def __init__(self, channels_in: int, channels_out: int, *, pool: int = 1) -> None:
-        layers = [conv(channels_in, channels_out), nn.BatchNorm2d(channels_out), nn.ReLU()]
+        layers = [Conv3x3(channels_in, channels_out), nn.BatchNorm2d(channels_out), nn.ReLU()]
         super().__init__(*layers, *([nn.MaxPool2d(pool)] if pool > 1 else []))
 
 

@@ -13,7 +13,7 @@ from longtail.data.infobatch import Pruning
 from longtail.methods.base import Method
 from longtail.methods.classification import CrossEntropy, LogitAdjustment
 from longtail.methods.hybrid import HybridPSC, HybridSC
-from longtail.networks.airbench import Airbench
+from longtail.networks.airbench import Airbench, MirroredAirbench
 from longtail.networks.base import Backbone, ImageClassifier
 from longtail.networks.heads import CosineClassifier, LinearClassifier, ProjectionMLP
 from longtail.networks.resnet import ResNet9, ResNet32
@@ -45,8 +45,10 @@ def backbone(network: model.Network, *, fetch: bool = True) -> Backbone:
             return ResNet32()
         case model.ResNet9(width=width):
             return ResNet9(width)
-        case model.Airbench(width=width, depth=depth, mirrored=mirrored):
-            return Airbench(width, depth=depth, mirrored=mirrored)
+        case model.Airbench(width=width, depth=depth, mirrored=True):
+            return MirroredAirbench(width, depth=depth)
+        case model.Airbench(width=width, depth=depth):
+            return Airbench(width, depth=depth)
         case model.Timm(name=name, pretrained=pretrained, weights=weights):
             file = Path(weights) if weights is not None and fetch else None
             return TimmBackbone(name, pretrained=pretrained and fetch, weights=file)
