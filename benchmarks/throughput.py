@@ -26,8 +26,9 @@ from longtail.optim.schedules import Clock
 from longtail.recipe import build
 from longtail.runs import datamodule
 from longtail.runtime import hardware
-from longtail.training import train
-from longtail.training.state import Learner
+from longtail.training import loop
+from longtail.training.state import TrainState
+from longtail.training.time_budget import Schedule, TimeBudget
 from measure import HERE, about, alternate, extra_memory, in_own_process, median, ratio, table
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
@@ -40,19 +41,18 @@ class Loop:
         settings = recipe.load(name, recipe.parse_overrides(["epochs=1000", "tensorboard=false", *overrides]))
         task = datamodule.load(settings, data_root=data_root)
         fabric = Fabric(accelerator="cpu", devices=1)
-        self.learner = Learner(settings, fabric, task.counts, fetch=False)
-        self.plan = train._plan(settings, task, self.learner.method, fabric)  # noqa: SLF001
-        end = 1000 * self.plan.steps_per_epoch
-        self.steps = enumerate(
-            train._batches(self.plan, task, settings, fabric, 0, end, lambda step: step / end)  # noqa: SLF001
-        )
+        self.state = TrainState(settings, fabric, task.counts, fetch=False)
+        self.plan = loop.batch_plan(settings, task, self.state.method, fabric)
+        schedule = Schedule(1000, self.plan.steps_per_epoch, evaluate_every=1000)
+        budget = TimeBudget(None, schedule, saved=None, device=fabric.device)
+        self.steps = enumerate(loop.step_batches(fabric, settings, task, self.plan, budget, 0))
         self.settings = settings
         self.images = settings.batch_size * sum(stream.views for stream in self.plan.streams)
 
     def step(self) -> None:
         step, micro_batches = next(self.steps)
         clock = Clock.at(step=step, epochs=1000, steps_per_epoch=self.plan.steps_per_epoch)
-        terms = self.learner.learn(
+        terms = self.state.train_step(
             micro_batches, self.plan, step, clock, rate=build.learning_rate(self.settings, clock)
         )
         float(terms["loss"])

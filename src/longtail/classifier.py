@@ -1,9 +1,11 @@
 """Classifiers: images of your own, training and prediction in three steps of Python."""
 
+import sys
 from collections.abc import Iterable, Mapping
 from os import PathLike, fspath
 from pathlib import Path
 
+from longtail import report
 from longtail.inference import evaluate, inputs, output, predict, target_prior
 from longtail.inference.output import Prediction
 from longtail.metrics import Summary
@@ -88,7 +90,8 @@ class Classifier:
         """
         usual = Path("runs") / self.settings.name / f"seed-{self.settings.seed}"
         folder = run_folder.unused(usual) if out is None else Path(out)
-        train.train(self.settings, folder, advice=self.reasons, listed=self._listed, device=device)
+        train.train(self.settings, folder, advice=self.reasons, data=self._listed, device=device)
+        report.write_pages(RunDir(folder), lambda line: sys.stderr.write(f"{line}\n"))
         self.run = folder
         return self
 

@@ -355,7 +355,9 @@ def test_train_prints_results_and_tells_where_they_are(longtail_: Command, tmp_p
     assert blank == ""
     labels = ["top-1", "top-5", "balanced", "many", "medium", "few", "worst class", "macro F1", "ECE"]
     assert [row[:12].strip() for row in rows] == labels
-    summary = RunDir.open(tmp_path / "runs/digits-lt/ce/seed-3").read_summary()
+    run = RunDir.open(tmp_path / "runs/digits-lt/ce/seed-3")
+    assert run.card.is_file() and run.report.is_file()
+    summary = run.read_summary()
     assert rows[0].split()[1] == f"{summary.top1:.2%}"
     assert [row[37:] for row in rows[3:6]] == [
         "1 class, more than 100 training images",

@@ -32,10 +32,10 @@ RECIPES = ("digits-lt/ce", "digits-lt/logit-adjustment")
 SLOW = """
 import time
 from longtail.cli import main
-from longtail.training import train
+from longtail.training import loop
 
-whole = train._batches
-train._batches = lambda *arguments: (batches for number, batches in enumerate(whole(*arguments)) if not (
+whole = loop.step_batches
+loop.step_batches = lambda *arguments: (batches for number, batches in enumerate(whole(*arguments)) if not (
     time.sleep(0.5 * number)))
 main.main()
 """
@@ -182,7 +182,7 @@ def test_runs_about_other_images_are_refused(tmp_path: Path) -> None:
 
 def test_results_are_those_of_the_summaries(tmp_path: Path) -> None:
     (training,) = planned = runner.plan(RECIPES[:1], [0], tmp_path, overrides=CHANGES)
-    summary = train.train(training.settings, training.out, device="cpu", console=Console(quiet=True))
+    summary = train.train(training.settings, training.out, device="cpu")
     found = compare.read(planned)
     assert found.images == summary.images and found.split == "test" and found.even
     for metric, values in found.values["ce"].items():

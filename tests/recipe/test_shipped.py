@@ -6,7 +6,6 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from longtail import recipe
 from longtail.optim import schedules
@@ -363,7 +362,7 @@ def test_recipe_trains_two_steps(name: str, root: Path, tmp_path: Path) -> None:
     where = None if name.startswith("own/") else root
     images = len(datamodule.load(recipe.load(name, recipe.parse_overrides(cut)), data_root=where).chosen)
     one = recipe.load(name, recipe.parse_overrides([*cut, f"batch_size={images // 2}"]))
-    summary = train.train(one, tmp_path, data_root=where, device="cpu", console=Console(quiet=True))
+    summary = train.train(one, tmp_path, data=where, device="cpu")
     run = RunDir.open(tmp_path)
     log = list(run.read_log())
     steps = [line for line in log if "loss" in line]

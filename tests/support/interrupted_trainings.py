@@ -8,10 +8,10 @@ from pathlib import Path
 CRASH = """
 import os, signal
 from longtail.cli import main
-from longtail.training import train
+from longtail.training import loop
 
-train._SECONDS_BETWEEN_CHECKPOINTS = {seconds}
-whole = train._batches
+loop.SECONDS_BETWEEN_CHECKPOINTS = {seconds}
+whole = loop.step_batches
 
 def cut(*arguments):
     for step, batches in enumerate(whole(*arguments)):
@@ -19,7 +19,7 @@ def cut(*arguments):
             os.kill(os.getpid(), signal.SIGKILL)
         yield batches
 
-train._batches = cut
+loop.step_batches = cut
 main.main()
 """
 
@@ -27,10 +27,10 @@ main.main()
 SLOW = """
 import time
 from longtail.cli import main
-from longtail.training import train
+from longtail.training import loop
 
-whole = train._batches
-train._batches = lambda *arguments: (time.sleep(0.3) or batches for batches in whole(*arguments))
+whole = loop.step_batches
+loop.step_batches = lambda *arguments: (time.sleep(0.3) or batches for batches in whole(*arguments))
 main.main()
 """
 

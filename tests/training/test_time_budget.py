@@ -14,8 +14,8 @@ from longtail.optim import schedules
 from longtail.optim.schedules import Clock
 from longtail.recipe import build
 from longtail.runs.folder import RunDir
-from longtail.training import state, time_budget, train
-from longtail.training.time_budget import Course, Pace, Times
+from longtail.training import loop, state, time_budget, train
+from longtail.training.time_budget import Pace, Schedule, TimeBudget, Times
 from support import small_trainings
 
 EPOCHS, STEPS_PER_EPOCH = 200, 84
@@ -63,7 +63,7 @@ class Trained:
     progress: list[float]
     ends: list[float]  # of the steps, in seconds
     last: Clock
-    said: list[str]
+    lines: list[str]
     evaluations: list[int]
 
 
@@ -73,34 +73,26 @@ def on(monkeypatch):
 
     def go(machine: Machine, seconds: float, *, start: float = 3.0, every: int = 5) -> Trained:
         monkeypatch.setattr(time_budget, "time", machine)
-        said, progress, ends, evaluations = list[str](), list[float](), list[float](), list[int]()
-        course = Course(
-            seconds,
-            epochs=EPOCHS,
-            steps_per_epoch=STEPS_PER_EPOCH,
-            evaluate_every=every,
-            saved=None,
-            device=torch.device("cpu"),
-            say=said.append,
-            cost=machine.cost,
-        )
+        lines, progress, ends, evaluations = list[str](), list[float](), list[float](), list[int]()
+        schedule = Schedule(EPOCHS, STEPS_PER_EPOCH, every, machine.cost)
+        budget = TimeBudget(seconds, schedule, saved=None, device=torch.device("cpu"))
         since = machine.now
         machine.now += start
-        course.begin(since)
-        for step in range(course.stop(0)):
-            progress.append(course.pace.at(step))
-            last = course.clock(step)
+        budget.begin(since)
+        for step in range(budget.stop(0)):
+            progress.append(budget.pace.at(step))
+            last = budget.clock(step)
             machine.step(step, last)
             ends.append(machine.now - since)
-            course.stepped(step)
-            if course.evaluates(step):
+            budget.after_step(step)
+            if budget.evaluates(step):
                 machine.work(machine.evaluation)
-                course.evaluated()
+                budget.after_evaluation()
                 evaluations.append(step)
-            if course.decides(step):
-                course.decide(step, machine.trial)
-            if course.ends(step):
-                return Trained(machine.now - since, progress, ends, last, said, evaluations)
+            if budget.replans(step):
+                lines += budget.news(budget.replan(step, machine.trial))
+            if budget.ends(step):
+                return Trained(machine.now - since, progress, ends, last, lines, evaluations)
         raise AssertionError("it did not end")
 
     return go
@@ -146,10 +138,10 @@ def test_without_surprises_the_schedule_goes_by_the_time(on):
     begin, end = trained.ends[0], trained.ends[-1]
     for progress, at in zip(trained.progress, trained.ends, strict=True):
         assert progress == pytest.approx((at - begin) / (end - begin), abs=0.03)
-    assert len(trained.said) == 1
+    assert len(trained.lines) == 1
     assert re.fullmatch(
-        r"about 10\.[345] epochs in 15m: 8\d\d steps; a step takes 1 s, evaluating 20s", trained.said[0]
-    ), trained.said
+        r"about 10\.[345] epochs in 15m: 8\d\d steps; a step takes 1 s, evaluating 20s", trained.lines[0]
+    ), trained.lines
 
 
 @pytest.mark.parametrize("cost", [0.1, 0.25, 1.0, 4.0])
@@ -158,34 +150,26 @@ def test_steps_are_spread_evenly_over_the_schedule_though_some_cost_less(on, cos
     first = sum(progress < 0.5 for progress in trained.progress) / len(trained.progress)
     assert first == pytest.approx(0.5, abs=0.03)
     assert len(trained.progress) == pytest.approx(890 / (0.5 + 0.5 * cost), rel=0.05)
-    assert len(trained.said) == 1
+    assert len(trained.lines) == 1
 
 
 def test_steps_to_come_are_weighed_against_those_that_were_done():
-    course = Course(
-        None,
-        epochs=EPOCHS,
-        steps_per_epoch=STEPS_PER_EPOCH,
-        evaluate_every=1,
-        saved=None,
-        device=torch.device("cpu"),
-        say=lambda _: None,
-        cost=Machine(cheap=(0.5, 0.25)).cost,
-    )
+    schedule = Schedule(EPOCHS, STEPS_PER_EPOCH, 1, Machine(cheap=(0.5, 0.25)).cost)
+    budget = TimeBudget(None, schedule, saved=None, device=torch.device("cpu"))
     steps = EPOCHS * STEPS_PER_EPOCH
-    course.begin(0.0)
+    budget.begin(0.0)
     # A quarter is done at 0.25 each; to come are another quarter of those and half of all steps at 1 each.
-    assert course.heavier(steps // 4) == pytest.approx((0.25 * 0.25 + 0.5) / 0.75 / 0.25, rel=0.02)
-    course.begin(0.0, start=steps // 2)  # another process began there
-    assert course.heavier(3 * steps // 4) == pytest.approx(1.0, rel=0.02)
+    assert budget.heavier(steps // 4) == pytest.approx((0.25 * 0.25 + 0.5) / 0.75 / 0.25, rel=0.02)
+    budget.begin(0.0, start=steps // 2)  # another process began there
+    assert budget.heavier(3 * steps // 4) == pytest.approx(1.0, rel=0.02)
 
 
 @pytest.mark.parametrize(("factor", "fewer"), [(2.0, True), (0.5, False)])
-def test_another_speed_is_told_once_it_matters(on, factor, fewer):
+def test_another_speed_is_reported_once_it_matters(on, factor, fewer):
     trained = on(Machine(slower=(450, factor)), 900.0)
-    planned = [int(re.findall(r"([\d,]+) steps", line)[0].replace(",", "")) for line in trained.said]
+    planned = [int(re.findall(r"([\d,]+) steps", line)[0].replace(",", "")) for line in trained.lines]
     assert 2 <= len(planned) <= 6
-    assert all(line.startswith("now about") for line in trained.said[1:])
+    assert all(line.startswith("now about") for line in trained.lines[1:])
     assert (planned[-1] < planned[0]) == fewer
     assert planned[-1] == pytest.approx(len(trained.progress), rel=0.15)
 
@@ -214,22 +198,14 @@ def test_a_budget_that_is_gone_after_the_first_step_is_an_error_in_one_line(on):
 
 
 def test_no_budget_is_the_recipe_step_by_step():
-    course = Course(
-        None,
-        epochs=7,
-        steps_per_epoch=13,
-        evaluate_every=3,
-        saved=None,
-        device=torch.device("cpu"),
-        say=lambda _: None,
-    )
+    budget = TimeBudget(None, Schedule(7, 13, evaluate_every=3), saved=None, device=torch.device("cpu"))
     clocks = [Clock.at(step=step, epochs=7, steps_per_epoch=13) for step in range(7 * 13)]
-    assert course.stop(0) == len(clocks)
-    assert [course.clock(step) for step in range(len(clocks))] == clocks
-    assert [course.count(step) for step in range(len(clocks))] == clocks
-    assert [step + 1 for step in range(len(clocks)) if course.evaluates(step)] == [3 * 13, 6 * 13, 7 * 13]
-    assert not any(course.decides(step) for step in range(len(clocks)))
-    assert course.state() is None
+    assert budget.stop(0) == len(clocks)
+    assert [budget.clock(step) for step in range(len(clocks))] == clocks
+    assert [budget.count(step) for step in range(len(clocks))] == clocks
+    assert [step + 1 for step in range(len(clocks)) if budget.evaluates(step)] == [3 * 13, 6 * 13, 7 * 13]
+    assert not any(budget.replans(step) for step in range(len(clocks)))
+    assert budget.state() is None
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 97, 16_800, 1_000_003])
@@ -239,12 +215,12 @@ def test_every_step_of_a_recipe_has_its_own_place(steps):
     assert [Clock.part(pace.at(step), epochs=1, steps_per_epoch=steps).step for step in some] == list(some)
 
 
-def test_a_decision_ends_exactly_at_the_end():
+def test_a_plan_ends_exactly_at_the_end():
     for done in range(1, 200):
         pace = Pace(0, 0.0, 1000, until=done)
-        decided = time_budget.decide(pace, Times(spent=done, step=1.0), 317.3, done=done)
-        assert decided.at(decided.steps - 1) == 1.0
-        assert decided.at(done) > pace.at(done - 1)
+        planned = time_budget.replan(pace, Times(spent=done, step=1.0), 317.3, done=done)
+        assert planned.at(planned.steps - 1) == 1.0
+        assert planned.at(done) > pace.at(done - 1)
 
 
 # The loop.
@@ -264,14 +240,14 @@ def learning(monkeypatch) -> Learning:
     machine = Learning()
     for module in (time_budget, evaluate):
         monkeypatch.setattr(module, "time", machine)
-    monkeypatch.setattr(train, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    learn = state.Learner.learn
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    learn = state.TrainState.train_step
 
     def step(self, *arguments, **keywords):
         machine.now += 0.125
         return learn(self, *arguments, **keywords)
 
-    monkeypatch.setattr(state.Learner, "learn", step)
+    monkeypatch.setattr(state.TrainState, "train_step", step)
     return machine
 
 
@@ -280,7 +256,7 @@ class Killed(Exception):  # noqa: N818
 
 
 def cut(monkeypatch, at: int) -> None:
-    whole = train._batches
+    whole = loop.step_batches
 
     def until(*arguments):
         for number, batch in enumerate(whole(*arguments)):
@@ -288,7 +264,7 @@ def cut(monkeypatch, at: int) -> None:
                 raise Killed
             yield batch
 
-    monkeypatch.setattr(train, "_batches", until)
+    monkeypatch.setattr(loop, "step_batches", until)
 
 
 def test_killed_and_resumed_equals_no_interruption_when_the_times_are_the_same(tmp_path, learning, monkeypatch):
@@ -320,7 +296,7 @@ def test_a_resumed_run_whose_time_is_up_takes_its_last_step(tmp_path, learning, 
             train.train(settings, tmp_path / "run", device="cpu", since=learning.now)
     train.resume(tmp_path / "run", since=learning.now - 100.0)  # it took long to start
     steps = [record["step"] for record in small_trainings.log(tmp_path / "run") if "loss" in record]
-    assert 18 <= len(steps) <= 20, "what was decided holds for a step or two"
+    assert 18 <= len(steps) <= 20, "what was planned holds for a step or two"
     assert small_trainings.log(tmp_path / "run")[-1]["split"] == "test"
 
 
@@ -362,13 +338,13 @@ class Time:
         return self.now
 
 time = time_budget.time = main.time = evaluate.time = Time()
-learn = state.Learner.learn
+learn = state.TrainState.train_step
 
 def step(self, *arguments, **keywords):
     time.now += 0.5 if int(os.environ.get("LOCAL_RANK", 0)) else 0.125
     return learn(self, *arguments, **keywords)
 
-state.Learner.learn = step
+state.TrainState.train_step = step
 main.main()
 """
 

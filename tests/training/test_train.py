@@ -1,6 +1,5 @@
 """The loop: what it leaves behind, that it resumes exactly, and how it stops."""
 
-import io
 import json
 import signal
 from pathlib import Path
@@ -9,7 +8,6 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import torch
-from rich.console import Console
 from torch import nn
 
 from longtail import methods, networks, recipe
@@ -19,11 +17,12 @@ from longtail.inference import evaluate
 from longtail.losses import contrastive
 from longtail.optim.schedules import Clock
 from longtail.recipe import build
+from longtail.report import model_card
 from longtail.runs import datamodule
 from longtail.runs.folder import RunDir
 from longtail.runtime import hardware
+from longtail.training import loop, train
 from longtail.training import state as train_state
-from longtail.training import train
 from support import interrupted_trainings, small_trainings
 
 
@@ -52,8 +51,6 @@ def test_a_run_folder_holds_all_that_was_promised(finished):
         "predictions.parquet",
         "summary.json",
         "gallery.parquet",
-        "report.html",
-        "MODEL_CARD.md",
     }
     torch.load(finished / "last.ckpt", weights_only=True)
     split, model = small_trainings.json_of(finished / "split.json"), small_trainings.json_of(finished / "model.json")
@@ -282,7 +279,7 @@ def test_a_run_is_never_overwritten(finished):
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_cause_and_keeps_the_last_state(tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     recipe = small_trainings.settings("ce", "optimizer.lr=1e30", "clip=null", "schedule.kind=constant")
     with pytest.raises(ValueError, match=r"the loss is not finite at step \d+ .*optimizer\.lr") as error:
         train.train(recipe, tmp_path / "run", device="cpu")
@@ -298,17 +295,11 @@ def test_a_mistake_leaves_no_folder_behind(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_what_is_about_to_happen_is_said(tmp_path):
-    text = io.StringIO()
-    train.train(
-        small_trainings.settings("ce", "epochs=1"),
-        tmp_path / "run",
-        device="cpu",
-        console=Console(file=text, width=200),
-    )
+def test_what_is_about_to_happen_is_a_line(tmp_path, capsys):
+    train.train(small_trainings.settings("ce", "epochs=1"), tmp_path / "run", device="cpu")
     assert (
         "digits-lt/ce: 304 images of 10 classes, 124 to 1 a class; resnet9, 0.03 M parameters; 1 epoch of 4 steps"
-        in text.getvalue()
+        in capsys.readouterr().err
     )
 
 
@@ -340,7 +331,7 @@ def test_accumulated_micro_batches_give_the_same_step(tmp_path, monkeypatch):
 
 def test_clipping_bounds_the_step(tmp_path, monkeypatch):
     weights = []
-    learn = train_state.Learner.learn
+    learn = train_state.TrainState.train_step
 
     def spy(self, *arguments, **keywords):
         before = [p.detach().clone() for p in self.method.parameters()]
@@ -349,7 +340,7 @@ def test_clipping_bounds_the_step(tmp_path, monkeypatch):
         weights.append((torch.cat([c.flatten() for c in changes]).norm() / keywords["rate"]).item())
         return terms
 
-    monkeypatch.setattr(train_state.Learner, "learn", spy)
+    monkeypatch.setattr(train_state.TrainState, "train_step", spy)
     plain = ("epochs=1", "optimizer.momentum=0", "optimizer.weight_decay=0", "ema=null")
     train.train(small_trainings.settings("ce", *plain, "clip=0.01"), tmp_path / "clipped", device="cpu")
     assert weights == pytest.approx([0.01] * 4, rel=1e-3)
@@ -360,14 +351,14 @@ def test_clipping_bounds_the_step(tmp_path, monkeypatch):
 
 def test_the_average_is_the_formula(tmp_path, monkeypatch):
     seen: list[torch.Tensor] = []
-    learn = train_state.Learner.learn
+    learn = train_state.TrainState.train_step
 
     def spy(self, *arguments, **keywords):
         terms = learn(self, *arguments, **keywords)
         seen.append(self.method.classifier.head.weight.detach().clone())
         return terms
 
-    monkeypatch.setattr(train_state.Learner, "learn", spy)
+    monkeypatch.setattr(train_state.TrainState, "train_step", spy)
     train.train(small_trainings.settings("ce", "epochs=1"), tmp_path / "run", device="cpu")
     expected = seen[0]
     for weight in seen[1:]:
@@ -406,7 +397,7 @@ def test_a_run_keeps_the_precision_that_auto_was(tmp_path, monkeypatch):
     monkeypatch.setattr(hardware, "runtime", lambda **how: asked.append(how["precision"]) or runtime(**how))
     train.resume(path)
     assert asked == ["bf16"]
-    assert "bf16" in (path / "MODEL_CARD.md").read_text()
+    assert "bf16" in model_card.render(RunDir.open(path))
     environment = small_trainings.json_of(path / "environment.json")
     del environment["precision"]  # a run of an older version
     (path / "environment.json").write_text(json.dumps(environment))
@@ -416,7 +407,7 @@ def test_a_run_keeps_the_precision_that_auto_was(tmp_path, monkeypatch):
 
 def test_a_part_of_a_step_costs_the_same_for_images_of_all_sizes():
     recipe = small_trainings.settings("ce", "augment.stages=[[0.5, 8]]")  # of 16 pixels
-    cost = train._cost(recipe, datamodule.load(recipe))
+    cost = loop.step_cost(recipe, datamodule.load(recipe))
     costs = [cost(Clock.at(step=step, epochs=10, steps_per_epoch=4)) for step in (0, 39)]
     assert costs == pytest.approx([0.15 + 0.85 / 4, 1.0])
 

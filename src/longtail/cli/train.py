@@ -44,6 +44,8 @@ def train(
 ) -> None:
     """Train from a recipe, or on images of your own, into a new run folder."""
     since = time.monotonic()
+    from longtail import report
+    from longtail.data import sources
     from longtail.planning import preflight
     from longtail.recipe import parse_overrides
     from longtail.runs.folder import RunDir
@@ -58,17 +60,18 @@ def train(
         raise ValueError(f"--data-root and --download are for recipes; {name} says where the images are")
     folder = out or Path("runs") / settings.name / f"seed-{settings.seed}"
     with interruptible(folder):
+        if download and settings.data.name != "own":
+            sources.load(settings.data.name, "train", data_root=data_root, download=True)
         summary = train.train(
             settings,
             folder,
             advice=chosen.reasons,
-            listed=chosen.listed,
-            data_root=data_root,
-            download=download,
+            data=chosen.listed or data_root,
             device=device,
             devices=devices,
             since=since,
         )
+        report.write_pages(RunDir(folder), output.message)
     output.print_summary(summary, settings, folder, as_json, split=RunDir(folder).measured())
 
 
@@ -84,13 +87,14 @@ def resume(
 ) -> None:
     """Continue an interrupted run, exactly where it stopped."""
     since = time.monotonic()
-    from longtail import recipe
+    from longtail import recipe, report
     from longtail.runs.folder import RunDir
     from longtail.training import train
 
     settings = recipe.load(str(RunDir.open(run).recipe))
     with interruptible(run):
         summary = train.resume(run, data_root=data_root, device=device, devices=devices, since=since)
+        report.write_pages(RunDir(run), output.message)
     output.print_summary(summary, settings, run, as_json, split=RunDir(run).measured())
 
 
@@ -105,9 +109,9 @@ def demo(
     """Train Hybrid-PSC and plain cross-entropy on a small bundled long tail, and compare them, also as a page."""
     import torch
 
-    from longtail import recipe
-    from longtail import report as reports
+    from longtail import recipe, report
     from longtail.runs import folder as run_folder
+    from longtail.runs.folder import RunDir
     from longtail.training import train
 
     folder = run_folder.unused(out)
@@ -118,10 +122,11 @@ def demo(
         settings = recipe.load(f"digits-lt/{name}", {"seed": seed})
         with interruptible():
             summaries[name] = train.train(settings, folder / name)
+            report.write_pages(RunDir(folder / name), output.message)
     if as_json:
         output.print_json({name: summary.to_dict() for name, summary in summaries.items()})
     else:
         output.print_comparison(summaries)
     page = folder / "report.html"
-    page.write_text(reports.page([folder / name for name in summaries]), encoding="utf-8")
+    page.write_text(report.page([folder / name for name in summaries]), encoding="utf-8")
     output.message(f"runs are in {folder}; side by side: open {page}; next: longtail recipes")

@@ -35,8 +35,17 @@ def shrunk(pixels: Pixels, shorter_side: int | None) -> Pixels:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
 
 
+def resized_side(size: int) -> float:
+    """The shorter side of an image before a square of `size` pixels is cut out of its centre, as 256 is for 224.
+
+    >>> resized_side(224)
+    256.0
+    """
+    return size * 8 / 7
+
+
 def centre_crop(pixels: Pixels, size: int | None) -> Pixels:
-    """Resize the shorter side to 8/7 of `size` and cut out the middle (256 and 224 pixels); `None` changes nothing.
+    """Resize the shorter side to `resized_side` and cut out the middle; `None` changes nothing.
 
     >>> centre_crop(np.zeros((40, 30, 3), np.uint8), 16).shape
     (16, 16, 3)
@@ -44,7 +53,7 @@ def centre_crop(pixels: Pixels, size: int | None) -> Pixels:
     if size is None:
         return pixels
     image = Image.fromarray(pixels)
-    scale = min(image.size) / (size * 8 / 7)
+    scale = min(image.size) / resized_side(size)
     half = size * scale / 2
     x, y = image.width / 2, image.height / 2
     box = (x - half, y - half, x + half, y + half)

@@ -17,6 +17,7 @@ import torch
 from longtail import recipe
 from longtail.data import sources
 from longtail.data.audit.audit import Sizes
+from longtail.data.crops import resized_side
 from longtail.data.source import PARTS, Listing
 from longtail.data.worker_pool import cores
 from longtail.recipe import Recipe
@@ -183,7 +184,7 @@ def _storage(
         yield "data.in_memory", Choice(False, f"in memory, the images would take {needed / 1e9:.1f} GB")
     if not in_memory:
         yield "data.workers", Choice(cores(), "one process for each core of this machine decodes")
-    shrunk = min(1.0, side * 8 / 7 / min(width, height)) if side else 1.0
+    shrunk = min(1.0, resized_side(side) / min(width, height)) if side else 1.0
     cached, room = 3 * images * width * height * shrunk**2, _free(sources.cache_folder())
     if cached > room / 2:
         yield (

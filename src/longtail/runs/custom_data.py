@@ -10,6 +10,7 @@ from jaxtyping import Int
 
 from longtail import recipe
 from longtail.data import class_counts, decoded_cache, sources, splits, worker_pool
+from longtail.data.crops import resized_side
 from longtail.data.decode import size_of
 from longtail.data.source import PARTS
 from longtail.data.sources.columns import GROUPS
@@ -82,7 +83,7 @@ def shrunk_side(data: recipe.Data) -> int | None:
     """
     if data.name != "own" or data.packed is False or data.image_size is None:
         return None
-    return round(data.image_size * 8 / 7)
+    return round(resized_side(data.image_size))
 
 
 def decode(

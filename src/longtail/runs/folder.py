@@ -21,6 +21,7 @@ from torch import Tensor
 
 from longtail.metrics import Summary
 from longtail.runs.examples import Gallery
+from longtail.text import one_line
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,20 @@ class RunDir:
             except (BlockingIOError, PermissionError) as error:
                 raise ValueError(f"{self.path} is being trained by another process; wait until it has ended") from error
             yield
+
+    @contextmanager
+    def optional(self, file: Path, message: Callable[[str], object], *, command: str) -> Iterator[None]:
+        """Write a file that a finished run can do without: if that fails, a line says how to get it.
+
+        Args:
+            file: that is written in the block.
+            message: writes a line to the user.
+            command: that writes it again.
+        """
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  (libraries that draw maps and thumbnails raise what they like)
+            message(f"{file} was not written: {one_line(error)}; try longtail {command} {self.path}")
 
     def write_split(self, record: dict[str, Any], quarantine: Sequence[tuple[str, str, str]]) -> None:
         """Write which images train, validate and test, and the name, class and reason of each unreadable one."""

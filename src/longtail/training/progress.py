@@ -17,6 +17,21 @@ from longtail.text import clock_time
 SECONDS_BETWEEN_LINES = 30.0
 
 
+def messages(console: Console, *, silent: bool = False) -> Callable[[str], None]:
+    """A function that writes a line to the user as it is, however long.
+
+    Args:
+        console: where to write; not where results go.
+        silent: write nothing, as all processes but the first do.
+    """
+
+    def write(line: str) -> None:
+        if not silent:
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    return write
+
+
 class Display:
     """A bar in a terminal, and a line from time to time elsewhere, with rate, time left and the latest accuracies.
 

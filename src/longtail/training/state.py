@@ -1,6 +1,5 @@
-"""What learns: a method with its optimiser, and all that changes from step to step."""
+"""The state of a training: method, optimiser and moving average, and one step of it."""
 
-import sys
 from typing import Any, cast
 
 import numpy as np
@@ -15,9 +14,10 @@ from longtail.networks import ImageClassifier
 from longtail.optim.schedules import Clock
 from longtail.recipe import Recipe, build
 from longtail.runtime import distributed, seeds
+from longtail.training.processes import CommonError
 
 
-class Learner:
+class TrainState:
     """Method, optimiser and moving average: all that changes from step to step.
 
     Args:
@@ -59,7 +59,7 @@ class Learner:
         """The network that predicts: averaged, if the recipe says so."""
         return cast(methods.Method, self.average.module if self.average is not None else self.method).classifier
 
-    def learn(
+    def train_step(
         self,
         micro_batches: list[tuple[batches.Batch, ...]],
         plan: batches.Plan,
@@ -77,15 +77,11 @@ class Learner:
             clock: the time of the schedule.
             rate: learning rate.
         Returns: the loss and its terms on this process, `()` each, their means over micro-batches.
-        Raises: ValueError if a loss is not finite.
+        Raises: CommonError if a loss is not finite.
         """
         settings, fabric = self.settings, self.fabric
-        size, scale = build.image_size(settings, clock), settings.augment.stage_scale
         if not self.settled:
-            views = _augmented(
-                micro_batches[0], plan.shares()[0], self.augmentation, plan, step, size, scale, fabric.device
-            )
-            self._settle(views, clock)
+            self._settle(self._augmented(micro_batches[0], plan.shares()[0], plan, step, clock), clock)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         # Layers that draw at random (dropout, stochastic depth) get their chance from the step, not from the past.
@@ -94,7 +90,7 @@ class Learner:
         every: list[dict[str, Tensor]] = []
         losses: list[Tensor] = []
         for share, micro in zip(plan.shares(), micro_batches, strict=True):
-            views = _augmented(micro, share, self.augmentation, plan, step, size, scale, fabric.device)
+            views = self._augmented(micro, share, plan, step, clock)
             with fabric.no_backward_sync(self.wrapped, enabled=len(every) + 1 < plan.accumulate):
                 loss, terms, each = self.wrapped(views, clock)
                 every.append({"loss": loss.detach(), **terms})
@@ -113,6 +109,35 @@ class Learner:
         if plan.pruning is not None:
             plan.pruning.learned(plan.rows(step)[0], torch.cat(losses))
         return {name: torch.stack([terms[name].float() for terms in every]).mean() for name in every[0]}
+
+    def _augmented(
+        self, micro: tuple[batches.Batch, ...], share: slice, plan: batches.Plan, step: int, clock: Clock
+    ) -> tuple[batches.Batch, ...]:
+        """Batches as the method wants them: on the device, augmented, normalised, and as small as the clock's stage."""
+        device, settings = self.fabric.device, self.settings
+        size, scale = build.image_size(settings, clock), settings.augment.stage_scale
+        ready = []
+        for stream, batch in enumerate(micro):
+            images = batch.images.to(device, non_blocking=True)
+            views, _, _, height, width = images.shape
+            # Drawn for the rows of all processes, so that their number does not change what an image becomes.
+            parameters = augment.draw(
+                self.augmentation,
+                views=views,
+                batch=plan.batch_size,
+                height=height,
+                width=width,
+                key=(plan.seed, seeds.AUGMENT, stream, step),
+            )
+            parameters = parameters.rows(share)
+            changed = augment.augment(images, parameters, self.augmentation)
+            done = augment.mixed(changed, batch.labels.to(device, non_blocking=True), parameters)
+            if batch.weights is not None:
+                done = done._replace(weights=batch.weights.to(device))
+            if size is not None:
+                done = done._replace(images=augment.small(done.images, parameters, size=size, scale=scale))
+            ready.append(done)
+        return tuple(ready)
 
     def state(self, step: int, seconds: float) -> dict[str, Any]:
         """What `restore` needs to go on after `step` steps that took `seconds`."""
@@ -136,49 +161,12 @@ class Learner:
         return saved["step"], saved["seconds"]
 
 
-def _augmented(
-    micro: tuple[batches.Batch, ...],
-    share: slice,
-    augmentation: augment.Augmentation,
-    plan: batches.Plan,
-    step: int,
-    size: int | None,
-    scale: float,
-    device: torch.device,
-) -> tuple[batches.Batch, ...]:
-    """Batches as the method wants them: on the device, changed at random, normalised, and not larger than a size."""
-    ready = []
-    for stream, batch in enumerate(micro):
-        images = batch.images.to(device, non_blocking=True)
-        views, _, _, height, width = images.shape
-        # Chance is drawn for the rows of all processes, so that their number does not change what is seen.
-        parameters = augment.draw(
-            augmentation,
-            views=views,
-            batch=plan.batch_size,
-            height=height,
-            width=width,
-            key=(plan.seed, seeds.AUGMENT, stream, step),
-        )
-        parameters = parameters.rows(share)
-        changed = augment.augment(images, parameters, augmentation)
-        done = augment.mixed(changed, batch.labels.to(device, non_blocking=True), parameters)
-        if batch.weights is not None:
-            done = done._replace(weights=batch.weights.to(device))
-        if size is not None:
-            done = done._replace(images=augment.small(done.images, parameters, size=size, scale=scale))
-        ready.append(done)
-    return tuple(ready)
-
-
 def _check_finite(terms: dict[str, Tensor], *, step: int, epoch: int) -> None:
     """Stop, in all processes at once, before a loss that is no number ruins the weights."""
     if not distributed.anywhere(not bool(torch.isfinite(terms["loss"])), terms["loss"].device):
         return
     values = ", ".join(f"{name} {value:.4g}" for name, value in distributed.means(terms).items())
-    if distributed.several() and torch.distributed.get_rank():
-        sys.exit(0)
-    raise ValueError(
+    raise CommonError(
         f"the loss is not finite at step {step + 1} (epoch {epoch + 1}): {values}; "
         "the last saved state is kept. Start again with a lower optimizer.lr, a longer schedule.warmup, clip, or "
         "precision fp32"

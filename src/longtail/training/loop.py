@@ -1,0 +1,260 @@
+"""The loop: steps, log, evaluations and checkpoints, from the first step to the last."""
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from lightning_fabric import Fabric
+from rich.console import Console
+
+from longtail import methods, recipe
+from longtail.data import batches
+from longtail.inference import evaluate
+from longtail.metrics import Summary
+from longtail.networks import parameters_in_millions as millions
+from longtail.optim.schedules import Clock
+from longtail.recipe import Recipe, build
+from longtail.runs.datamodule import Task
+from longtail.runs.folder import RunDir
+from longtail.runtime import distributed
+from longtail.text import duration, quantity
+from longtail.training import progress
+from longtail.training.finish import finish
+from longtail.training.log import Log
+from longtail.training.state import TrainState
+from longtail.training.time_budget import Schedule, TimeBudget
+
+SECONDS_BETWEEN_CHECKPOINTS = 30.0
+_FIXED = 0.15  # of the time of a step, whatever the size of its images (`benchmarks/fast_trials.md`, cost)
+
+
+def fit(
+    fabric: Fabric,
+    settings: Recipe,
+    task: Task,
+    run: RunDir,
+    *,
+    since: float,
+    interrupted: threading.Event,
+    console: Console,
+) -> Summary | None:
+    """Train until the end, from the beginning or from where the run folder says.
+
+    Args:
+        fabric: launched.
+        settings: the recipe.
+        task: the data.
+        run: the folder; its recipe is written.
+        since: see `train`.
+        interrupted: when set, the step at hand is finished and the state saved.
+        console: where progress goes.
+    Returns: results of the last epoch, or `None` if interrupted before.
+    Raises: ValueError when a loss is not finite; the last saved state stays. TooShortError if the budget is gone before
+        anything could be learned.
+    """
+    saved = run.read_checkpoint()
+    state = TrainState(settings, fabric, task.counts, fetch=saved is None)
+    plan = batch_plan(settings, task, state.method, fabric)
+    began, first = time.monotonic(), fabric.global_rank == 0
+    message = progress.messages(console, silent=not first)
+    schedule = Schedule(settings.epochs, plan.steps_per_epoch, settings.evaluate_every, step_cost(settings, task))
+    budget = TimeBudget(settings.budget, schedule, saved=saved["course"] if saved else None, device=fabric.device)
+    checkpoints = Checkpoints(run if first else None, state, plan, budget)
+    start, seconds = checkpoints.restore(saved)
+    message(_announcement(settings, task, state, budget, start))
+    log = Log(run if first else None, start, tensorboard=settings.tensorboard)
+    evaluator = Evaluator(fabric, settings, task, state)
+    images_a_step = settings.batch_size * sum(stream.views for stream in plan.streams)
+    result, stream = None, step_batches(fabric, settings, task, plan, budget, start)
+    budget.begin(since, start=start)
+    display = progress.Display(steps=budget.pace.steps, done=start, console=console, silent=not first)
+    with closing(log), display:
+        for step, micro_batches in enumerate(stream, start):
+            clock, count = budget.clock(step), budget.count(step)
+            rate = build.learning_rate(settings, clock)
+            terms = state.train_step(micro_batches, plan, step, clock, rate=rate)
+            done, last = step + 1, budget.ends(step)
+            if last:
+                stream.close()  # workers may have begun to decode batches that will not be needed
+            loss, left, heavier = float(terms["loss"]), budget.left(), budget.heavier(step)
+            display.step(count, loss=loss, images=images_a_step, heavier=heavier, left=left)
+            if done % settings.log_every == 0 or last:
+                log.step(done, count.epoch, rate, terms, seconds=seconds + time.monotonic() - began)
+            budget.after_step(step)
+            due = budget.evaluates(step)
+            if due:
+                result = evaluator.evaluate()
+                budget.after_evaluation()
+                display.evaluated(count, result.summary)
+                log.evaluated(done, count.epoch, task.split, result.summary)
+            if budget.replans(step):
+                replanned = budget.replan(step, evaluator.forecast)
+                log.write(replanned)
+                for line in budget.news(replanned):
+                    message(line)
+            stop = distributed.anywhere(interrupted.is_set(), fabric.device) and not last
+            checkpoints.save(done, seconds=seconds + time.monotonic() - began, now=due or stop)
+            if stop:
+                fabric.barrier()
+                return None
+    # Without a result, the run was interrupted after its last step.
+    logits = (result or evaluator.evaluate()).logits
+    summary = finish(fabric, run, settings, task, state, logits, message=message)
+    if first and budget.seconds is not None:
+        _account(run, budget, message)
+    return summary
+
+
+class Evaluated(NamedTuple):
+    """What an evaluation found."""
+
+    logits: Float[np.ndarray, "images classes"]
+    summary: Summary
+
+
+class Evaluator:
+    """Evaluates the network of a training, each process its share of the images; all of them must call its methods.
+
+    Args:
+        fabric: launched.
+        settings: the recipe.
+        task: whose images.
+        state: whose network.
+    """
+
+    def __init__(self, fabric: Fabric, settings: Recipe, task: Task, state: TrainState) -> None:
+        self._fabric, self._settings, self._task, self._state = fabric, settings, task, state
+        self._images = evaluate.images(task, settings, fabric.device, rank=fabric.global_rank, world=fabric.world_size)
+
+    def evaluate(self) -> Evaluated:
+        """Logits of all images, in every process, and what they are worth, without intervals."""
+        classifier, fabric = self._state.classifier, self._fabric
+        distributed.share_buffers(classifier)
+        share = evaluate.predict(classifier, self._images(), self._settings.augment, device=fabric.device)
+        logits = evaluate.joined(share, images=len(self._task.shown), world=fabric.world_size)
+        return Evaluated(logits, evaluate.summarise(self._task, self._settings, logits, intervals=False))
+
+    def forecast(self, seconds: float) -> float:
+        """Seconds that an evaluation will take, from a trial of about so many seconds."""
+        return evaluate.forecast(
+            self._state.classifier,
+            self._images(),
+            self._task,
+            self._settings,
+            seconds=seconds,
+            world=self._fabric.world_size,
+            device=self._fabric.device,
+        )
+
+
+class Checkpoints:
+    """Saves all that a training needs to go on as if it had not been interrupted.
+
+    Args:
+        run: its folder; `None` saves nothing, as all processes but the first do.
+        state: of the training.
+        plan: its batches.
+        budget: its time.
+    """
+
+    def __init__(self, run: RunDir | None, state: TrainState, plan: batches.Plan, budget: TimeBudget) -> None:
+        self._run, self._state, self._plan, self._budget = run, state, plan, budget
+        self._saved = time.monotonic()
+
+    def restore(self, saved: dict[str, Any] | None) -> tuple[int, float]:
+        """Go back to a saved state, if there is one; the steps done, and the seconds that they took."""
+        if saved is None:
+            return 0, 0.0
+        if self._plan.pruning is not None:
+            self._plan.pruning.restore(saved["pruning"])
+        return self._state.restore(saved)
+
+    def save(self, done: int, *, seconds: float, now: bool) -> None:
+        """Save the state after a step, if it must be now or the last time is half a minute ago.
+
+        Args:
+            done: steps.
+            seconds: that they took.
+            now: whether it must be.
+        """
+        if self._run is None or not (now or time.monotonic() - self._saved > SECONDS_BETWEEN_CHECKPOINTS):
+            return
+        pruning = self._plan.pruning.state() if self._plan.pruning is not None else None
+        more = {"course": self._budget.state(), "pruning": pruning}
+        self._run.write_checkpoint({**self._state.state(done, seconds), **more})
+        self._saved = time.monotonic()
+
+
+def batch_plan(settings: Recipe, task: Task, method: methods.Method, fabric: Fabric) -> batches.Plan:
+    """Which images each process sees in each step.
+
+    Raises: ValueError if the batch does not fit the data or the number of processes.
+    """
+    return batches.Plan(
+        task.labels,
+        method.streams,
+        settings.batch_size,
+        seed=settings.seed,
+        accumulate=settings.accumulate,
+        rank=fabric.global_rank,
+        world=fabric.world_size,
+        pruning=build.pruning(settings, len(task.labels)),
+    )
+
+
+def step_batches(
+    fabric: Fabric, settings: Recipe, task: Task, plan: batches.Plan, budget: TimeBudget, start: int
+) -> Generator[list[tuple[batches.Batch, ...]], None, None]:
+    """The micro-batches of each step, from a first one on."""
+    data, stop = settings.data, budget.stop(start)
+    if data.in_memory:
+        pixels = batches.stack(task.train, task.chosen, size=data.image_size).to(fabric.device)
+        return batches.in_memory(plan, pixels, start=start, stop=stop, progress=budget.progress)
+    return batches.decoded(
+        plan,
+        task.train,
+        task.chosen,
+        size=data.image_size,
+        area=settings.augment.resized_crop,
+        workers=data.workers,
+        pin_memory=fabric.device.type == "cuda",
+        start=start,
+        stop=stop,
+    )
+
+
+def step_cost(settings: Recipe, task: Task) -> Callable[[Clock], float] | None:
+    """What a step costs by the size of its images, against one with whole images; `None` if all cost the same."""
+    if not settings.augment.stages:
+        return None
+    side = min(batches.stack(task.train, task.chosen[:1], size=settings.data.image_size).shape[-2:])
+
+    def cost(clock: Clock) -> float:
+        part = min(1.0, (build.image_size(settings, clock) or side) / side)
+        return _FIXED + (1 - _FIXED) * part**2
+
+    return cost
+
+
+def _account(run: RunDir, budget: TimeBudget, message: Callable[[str], object]) -> None:
+    """Report and record what became of a budget."""
+    account = budget.account()
+    run.write_json(run.environment, {**run.read_json(run.environment), "time": account})
+    took = f"{duration(account['spent'])} of {duration(account['budget'])}"
+    message(f"{account['steps']:,} steps, {account['epochs']:,.1f} epochs, in {took}")
+
+
+def _announcement(settings: Recipe, task: Task, state: TrainState, budget: TimeBudget, start: int) -> str:
+    """What is about to happen, in one line."""
+    return (
+        f"{settings.name}: {len(task.chosen):,} images of {len(task.counts)} classes, {task.counts.max():,} to "
+        f"{task.counts.min():,} a class; {recipe.network_name(settings.network)}, "
+        f"{millions(state.classifier):.2f} M parameters; "
+        f"{quantity(settings.epochs, 'epoch')} of {budget.schedule.steps_per_epoch} steps"
+        + (f", fitted into {duration(settings.budget)}" if settings.budget else "")
+        + (f"; going on after step {start:,} of {budget.pace.steps:,}" if start else "")
+    )
