@@ -1,7 +1,7 @@
 """Run folders of an older version go on working: finished and interrupted ones, made by commit 10e79ff.
 
-Made by `longtail train digits-lt/hybrid-psc` with a network of width 2 and 4 epochs; the second was interrupted after 10
-of its 16 steps, as the first shows it would have gone on.
+Made by `longtail train digits-lt/hybrid-psc` with a network of width 2 and 4 epochs; the second was interrupted after
+10 of its 16 steps, as the first shows it would have gone on.
 """
 
 import json

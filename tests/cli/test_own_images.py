@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from longtail.cli import main
+from longtail.runs import records
 from longtail.runs.folder import RunDir
 from support import fake_datasets, messy_data
 
@@ -55,7 +56,7 @@ def test_from_an_untidy_folder_to_a_row_for_every_path(longtail_, tmp_path):
     assert said.out.startswith(f"birds, seed 0: {run.read_summary().images} test images of {len(written.classes)} cl")
     with run.quarantine.open(newline="", encoding="utf-8") as file:
         assert {row["id"] for row in csv.DictReader(file)} == {*written.unreadable}
-    assert any(line.startswith("recipe=own/small: ") for line in run.read_json(run.environment)["advice"])
+    assert any(line.startswith("recipe=own/small: ") for line in records.read_json(run.environment)["advice"])
 
     said = longtail_("predict", run.path, "birds")
     assert said.code == 0, said.err
@@ -73,7 +74,7 @@ def test_a_manifest_with_bursts_stays_whole(longtail_, tmp_path):
     traps = messy_data.write_manifest(tmp_path / "traps")
     said = longtail_("train", traps.root, "--out", "run", "--seed", "2", *QUICK)
     assert said.code == 0, said.err
-    record = RunDir(tmp_path / "run").read_json(tmp_path / "run/split.json")
+    record = records.read_json(tmp_path / "run/split.json")
     assert any("together (data.group_by)" in note for note in record["notes"])
 
 

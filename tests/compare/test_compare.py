@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from longtail import metrics, recipe
 from longtail.cli import main
@@ -89,12 +88,7 @@ def test_it_is_killed_goes_on_and_is_extended(command, tmp_path: Path) -> None:
     assert "1 of 2: digits-lt/ce, seed 0: top-1 " in told
     assert "One seed of each" in said
     assert len(small_trainings.json_of(first.environment)["resumed"]) == 1
-    train.train(
-        recipe.load(RECIPES[0], recipe.parse_overrides(CHANGES)),
-        tmp_path / "whole",
-        device="cpu",
-        console=Console(quiet=True),
-    )
+    train.train(recipe.load(RECIPES[0], recipe.parse_overrides(CHANGES)), tmp_path / "whole", device="cpu")
     assert first.predictions().read_bytes() == RunDir(tmp_path / "whole").predictions().read_bytes()
 
     before = first.weights.stat().st_mtime_ns
@@ -169,12 +163,7 @@ def test_runs_about_other_images_are_refused(tmp_path: Path) -> None:
     planned = runner.plan(RECIPES, [0], tmp_path)
     for training, seed in zip(planned, (0, 1), strict=True):
         changed = [*CHANGES, "epochs=1", f"data.seed={seed}"]
-        train.train(
-            recipe.load(training.recipe, recipe.parse_overrides(changed)),
-            training.out,
-            device="cpu",
-            console=Console(quiet=True),
-        )
+        train.train(recipe.load(training.recipe, recipe.parse_overrides(changed)), training.out, device="cpu")
     with pytest.raises(ValueError, match="had different data") as error:
         compare.read(planned)
     one_line(error, planned[0].out, planned[1].out, "train of split.json")

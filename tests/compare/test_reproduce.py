@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from longtail import recipe
 from longtail.cli import main
@@ -25,7 +24,7 @@ FIGURE = Published(top1=0.8, source="nobody 2099")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of the whole row, as it is shipped."""
     path = tmp_path_factory.mktemp("runs") / "seed-0"
-    train.train(recipe.load(ROW), path, device="cpu", console=Console(quiet=True))
+    train.train(recipe.load(ROW), path, device="cpu")
     return path
 
 

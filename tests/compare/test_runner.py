@@ -9,6 +9,7 @@ import pytest
 
 from longtail import recipe
 from longtail.compare import runner
+from longtail.runs import records
 from longtail.runs.folder import RunDir
 from support.messages import one_line
 
@@ -100,8 +101,8 @@ def test_finished_runs_of_different_data_are_refused(tmp_path: Path) -> None:
     runs = [begin(tmp_path / str(n), recipe.load("digits-lt/ce")) for n in range(3)]
     record = {"fingerprint": "a", "split": "test", "class_names": ["x"], "train": [1], "validation": [], "test": []}
     for run, train in zip(runs, ([1], [1], [2]), strict=True):
-        run.write_json(run.split, {**record, "train": train, "notes": [str(run.path)]})
-        run.write_json(run.summary(), {})
+        records.write_json(run.split, {**record, "train": train, "notes": [str(run.path)]})
+        records.write_json(run.summary(), {})
     runner.check_data(runs[:2])
     with pytest.raises(ValueError, match="different data") as error:
         runner.check_data(runs)
@@ -116,7 +117,7 @@ def test_a_run_is_finished_when_it_has_results(tmp_path: Path) -> None:
     begin(tmp_path / "run", recipe.load("digits-lt/ce"))
     run = RunDir(tmp_path / "run")
     assert not runner.is_finished(run)
-    run.write_json(run.summary(), {})
+    records.write_json(run.summary(), {})
     assert runner.is_finished(run)
 
 

@@ -195,7 +195,7 @@ def test_what_a_killed_process_left_is_removed(folder, packs):
     source = read(folder)
     packed(source, packs)
     (made,) = packs.glob("*/")
-    made.rename(made.with_suffix(".part"))
+    made.rename(made.with_name(f".{made.name}.new"))
     same(packed(source, packs), source)
     assert [*packs.glob("*/")] == [made]
 

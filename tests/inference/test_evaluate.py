@@ -9,6 +9,7 @@ import torch
 from longtail import metrics, recipe
 from longtail.inference import evaluate, predict
 from longtail.inference.inputs import Queries, Query
+from longtail.runs import records
 from longtail.runs.folder import RunDir
 from longtail.training import train
 from support import fake_datasets, small_trainings
@@ -23,7 +24,7 @@ def test_a_temperature_is_fitted_on_validation_images_and_used(tmp_path):
         device="cpu",
     )
     run = RunDir(tmp_path / "run")
-    fitted, summary = run.read_json(run.model)["temperature"], run.read_summary()
+    fitted, summary = records.read_json(run.model)["temperature"], run.read_summary()
     device = torch.device("cpu")
     on_validation = evaluate.evaluate(run, split="validation", device=device)
     kept = pyarrow.parquet.read_table(run.predictions("validation"))

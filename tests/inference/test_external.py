@@ -12,6 +12,7 @@ import torch
 from longtail import metrics
 from longtail.cli import main
 from longtail.inference import external
+from longtail.runs import records
 from longtail.runs.folder import RunDir
 from support import fake_datasets
 from support.small_trainings import train_on_folder
@@ -54,7 +55,7 @@ def test_classes_are_matched_by_name_and_what_is_missing_is_not_measured(run, tm
     assert found.name == "data-camera-2"
     assert [result.test_count for result in found.summary.per_class] == [0, 3, 6]
     assert found.summary.classes_measured == 2
-    assert [result.train_count for result in found.summary.per_class] == run.read_json(run.split)["counts"]
+    assert [result.train_count for result in found.summary.per_class] == records.read_json(run.split)["counts"]
 
 
 def test_one_class_alone_is_measured(run, tmp_path):
@@ -160,7 +161,7 @@ def test_a_run_of_named_data_is_measured_on_own_images(tmp_path):
     settings = recipe.load("digits-lt/ce", {"epochs": 1, "tensorboard": False, "network.width": 4})
     train.train(settings, tmp_path / "run", device="cpu")
     run = RunDir(tmp_path / "run")
-    names = run.read_json(run.model)["class_names"]
+    names = records.read_json(run.model)["class_names"]
     fake_datasets.write_folder(tmp_path / "data", [2, 1])
     for n, name in enumerate((names[7], names[3])):
         (tmp_path / "data" / f"class_0{n}").rename(tmp_path / "data" / name)

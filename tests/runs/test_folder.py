@@ -7,7 +7,7 @@ import pyarrow.parquet
 import pytest
 import torch
 
-from longtail.runs import folder
+from longtail.runs import folder, records
 from longtail.runs.folder import RunDir
 
 
@@ -89,13 +89,13 @@ def test_json_says_what_is_wrong_with_it(run):
     with pytest.raises(ValueError, match=r"summary\.json is damaged"):
         run.read_summary()
     with pytest.raises(ValueError, match="Out of range float"):
-        run.write_json(run.model, {"rate": float("nan")})
-    run.write_json(run.model, {"name": "Ünïcödé"})
+        records.write_json(run.model, {"rate": float("nan")})
+    records.write_json(run.model, {"name": "Ünïcödé"})
     assert json.loads(run.model.read_text(encoding="utf-8")) == {"name": "Ünïcödé"}
 
 
 def test_nothing_is_left_behind(run):
-    run.write_json(run.model, {})
+    records.write_json(run.model, {})
     run.write_checkpoint({})
     assert sorted(file.name for file in run.path.iterdir()) == ["last.ckpt", "model.json", "recipe.yaml"]
     assert folder.RunDir.open(run.path).path == run.path

@@ -12,6 +12,7 @@ from longtail.metrics import scores
 from longtail.runs import examples
 from longtail.runs.examples import Gallery
 from longtail.runs.folder import RunDir
+from longtail.runs.records import Environment, SplitFile
 from support.fake_datasets import picture
 
 
@@ -62,24 +63,10 @@ def write(
     summary = metrics.summarise(
         logits, labels, train_counts=each, class_names=names, groups=bounds(settings), resamples=100
     )
-    run.write_split(
-        {
-            "fingerprint": "made up",
-            "split": "test",
-            "class_names": [*names],
-            "counts": each.tolist(),
-            "train": [],
-            "validation": [],
-            "test": [],
-            "unreadable": {},
-            "notes": [],
-            **(record or {}),
-        },
-        quarantine,
-    )
-    run.write_json(
-        run.environment,
-        {"command": ["longtail", "train"], "longtail": "0.1.0", "libraries": {"torch": "2"}, "data_root": None},
+    split = {"fingerprint": "made up", "split": "test", "class_names": names, "counts": each.tolist()}
+    run.write_split(SplitFile.model_validate(split | (record or {})), quarantine)
+    Environment(data_root=None, command=("longtail", "train"), longtail="0.1.0", libraries={"torch": "2"}).write(
+        run.environment
     )
     _write_log(run, summary, epochs=settings.epochs)
     run.write_predictions([f"images/{row:05}.png" for row in range(len(labels))], labels, logits)

@@ -35,6 +35,7 @@ def audit(
     from longtail.planning import preflight
     from longtail.recipe import parse_overrides
     from longtail.report import audit as page
+    from longtail.runtime.files import write_text
     from longtail.training import progress
 
     with interruptible(), progress.counting("looking at images") as report:
@@ -50,7 +51,7 @@ def audit(
         ["longtail", "train", str(data), *(part for each in overrides or [] for part in ("--set", each))]
     )
     if html:
-        html.write_text(page.render(found, command=command), encoding="utf-8")
+        write_text(html, page.render(found, command=command))
         output.message(f"the page is in {html}")
     if as_json:
         output.print_json(found.to_dict())

@@ -28,10 +28,11 @@ def report(
     """Write a page about one run, or about several side by side, that opens in a browser without a network."""
     from longtail import report as reports
     from longtail.runs.folder import RunDir
+    from longtail.runtime.files import write_text
 
     where = out or (RunDir(runs[0]).report if len(runs) == 1 else Path("report.html"))
     if out and not out.parent.is_dir():
         raise ValueError(f"--out is {out}; there is no folder {out.parent}")
     page = reports.page(runs)
-    where.write_text(page, encoding="utf-8")
+    write_text(where, page)
     output.message(f"the report is in {where}")

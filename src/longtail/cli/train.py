@@ -112,6 +112,7 @@ def demo(
     from longtail import recipe, report
     from longtail.runs import folder as run_folder
     from longtail.runs.folder import RunDir
+    from longtail.runtime.files import write_text
     from longtail.training import train
 
     folder = run_folder.unused(out)
@@ -128,5 +129,5 @@ def demo(
     else:
         output.print_comparison(summaries)
     page = folder / "report.html"
-    page.write_text(report.page([folder / name for name in summaries]), encoding="utf-8")
+    write_text(page, report.page([folder / name for name in summaries]))
     output.message(f"runs are in {folder}; side by side: open {page}; next: longtail recipes")

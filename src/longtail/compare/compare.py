@@ -16,6 +16,8 @@ from longtail.metrics import softmax
 from longtail.metrics.significance import Outcomes
 from longtail.recipe import Recipe, build
 from longtail.runs.folder import RunDir
+from longtail.runs.records import Environment
+from longtail.runtime.files import write_text
 from longtail.text import yaml_value
 
 # How images are shown to a network may differ from recipe to recipe; which images there are may not.
@@ -60,7 +62,7 @@ def compare(
     runs = [RunDir(training.out) for training in planned]
     _write(out, found, _protocol(planned, runs, overrides=overrides, budget=budget))
     first = [training.out for training in planned if training.settings.seed == planned[0].settings.seed]
-    (out / "report.html").write_text(report.page(first), encoding="utf-8")
+    write_text(out / "report.html", report.page(first))
     return found
 
 
@@ -138,7 +140,7 @@ def _protocol(
     """How the trainings were done, in sentences."""
     names = list(dict.fromkeys(training.settings.name for training in planned))
     seeds = list(dict.fromkeys(training.settings.seed for training in planned))
-    summary, environments = runs[0].read_summary(), [run.read_json(run.environment) for run in runs]
+    summary, environments = runs[0].read_summary(), [Environment.read(run.environment) for run in runs]
     measured = f"{summary.images:,} {runs[0].measured()} images of {summary.classes:,} classes"
     lines = [
         f"Recipes: {', '.join(names)}.",
@@ -156,6 +158,6 @@ def _protocol(
 
 def _write(out: Path, found: Comparison, protocol: Sequence[str]) -> None:
     content = {"protocol": list(protocol), **found.to_dict()}
-    (out / "compare.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    (out / "compare.csv").write_text(found.to_csv(), encoding="utf-8")
-    (out / "compare.md").write_text(found.to_markdown(protocol), encoding="utf-8")
+    write_text(out / "compare.json", json.dumps(content, indent=1) + "\n")
+    write_text(out / "compare.csv", found.to_csv())
+    write_text(out / "compare.md", found.to_markdown(protocol))

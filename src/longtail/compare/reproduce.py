@@ -11,6 +11,7 @@ from longtail.compare import runner
 from longtail.compare.runner import Say
 from longtail.recipe import Published, Recipe
 from longtail.runs.folder import RunDir
+from longtail.runs.records import Environment
 from longtail.text import one_line, yaml_value
 
 Verdict = Literal["reproduced", "above", "below", "not run"]
@@ -173,7 +174,7 @@ def read(name: str, figure: Published, out: Path) -> Row:
     if not runs:
         return Row(name, figure.top1, figure.source, remarks=remarks)
     runner.check_data(runs)
-    summaries, environments = [run.read_summary() for run in runs], [run.read_json(run.environment) for run in runs]
+    summaries, environments = [run.read_summary() for run in runs], [Environment.read(run.environment) for run in runs]
     values, images = [summary.top1 for summary in summaries], summaries[0].images
     spent = [seconds for run in runs if (seconds := runner.seconds(run)) is not None]
     return Row(

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from longtail import recipe
 from longtail.recipe import Recipe
 from longtail.runs.folder import RunDir
+from longtail.runs.records import Environment, SplitFile
 from longtail.runtime import signals
 from longtail.text import clock_time, yaml_value
 
@@ -144,15 +145,15 @@ def check_data(runs: Sequence[RunDir]) -> None:
 
     Raises: ValueError if they had not.
     """
-    first: tuple[RunDir, dict[str, Any]] | None = None
+    first: tuple[RunDir, SplitFile] | None = None
     for run in runs:
         if not is_finished(run):
             continue
-        record = run.read_json(run.split)
+        record = SplitFile.read(run.split)
         if first is None:
             first = run, record
         for name in _SAME:
-            if record.get(name) != first[1].get(name):
+            if getattr(record, name) != getattr(first[1], name):
                 raise ValueError(
                     f"{run.path} and {first[0].path} had different data: {name} of {run.split.name} is not the same; "
                     "give all of them one --data-root, or choose another --out"
@@ -291,20 +292,17 @@ def seconds(run: RunDir) -> float | None:
     return next((line["seconds"] for line in reversed(list(run.read_log())) if "seconds" in line), None)
 
 
-def version(environment: Mapping[str, Any]) -> str:
+def version(environment: Environment) -> str:
     """With which version a run was trained, in words."""
-    commit = environment.get("commit")
-    return environment["longtail"] + (f", commit {commit}" if commit else "")
+    return environment.longtail + (f", commit {environment.commit}" if environment.commit else "")
 
 
-def hardware(environment: Mapping[str, Any]) -> str:
+def hardware(environment: Environment) -> str:
     """On what a run was trained, and in which precision, in words.
 
-    >>> hardware({"gpu": None, "processor": "x86_64", "vectors": "AVX2", "cores": 2, "precision": "fp32"})
+    >>> hardware(Environment(processor="x86_64", vectors="AVX2", cores=2, precision="fp32"))
     'x86_64 with AVX2, 2 cores, fp32'
     """
-    vectors, precision = (environment.get(key) for key in ("vectors", "precision"))
-    processor = environment["processor"] + (f" with {vectors}" if vectors else "")
-    return (environment.get("gpu") or f"{processor}, {environment['cores']} cores") + (
-        f", {precision}" if precision else ""
-    )
+    vectors, precision = environment.vectors, environment.precision
+    processor = environment.processor + (f" with {vectors}" if vectors else "")
+    return (environment.gpu or f"{processor}, {environment.cores} cores") + (f", {precision}" if precision else "")

@@ -21,6 +21,7 @@ from longtail.data.crops import shrunk
 from longtail.data.decode import UnreadableError, size_of
 from longtail.data.source import Pixels, Source, fingerprint
 from longtail.data.worker_pool import Progress
+from longtail.runtime.files import replacing
 
 _VERSION = 1  # of what is in the files, and of how images are decoded and shrunk
 _PIXELS, _SIZES, _ABOUT = "pixels.bin", "sizes.npy", "about.json"
@@ -155,11 +156,9 @@ def _write(
             f"decoded images need about {_gigabytes(need)} in {place.parent}, which has {_gigabytes(free)} left; "
             f"{_ADVICE}"
         )
-    unfinished = place.with_suffix(".part")
-    for left in (unfinished, place):  # by an interruption, or damaged
-        shutil.rmtree(left, ignore_errors=True)
-    unfinished.mkdir()
-    try:
+    shutil.rmtree(place, ignore_errors=True)  # if it is there, it is damaged
+    with replacing(place) as unfinished:
+        unfinished.mkdir()
         sizes, unreadable = np.zeros((images, 2), np.int32), dict[int, str]()
         chunk = int(np.clip(_AT_ONCE // max(each, 1), 1, 64))
         with (unfinished / _PIXELS).open("wb") as file:
@@ -180,10 +179,6 @@ def _write(
         with (unfinished / _ABOUT).open("w", encoding="utf-8") as file:
             json.dump(about, file)
             _flush(file)
-        unfinished.rename(place)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
 
 
 def _flush(file: Any) -> None:

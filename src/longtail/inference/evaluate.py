@@ -21,6 +21,7 @@ from longtail.report import model_card
 from longtail.runs import datamodule, examples
 from longtail.runs.datamodule import Measured, Task
 from longtail.runs.folder import RunDir
+from longtail.runs.records import Environment, ModelFile
 from longtail.runtime import distributed
 
 Decoded = Iterable[UInt8[Tensor, "batch 3 h w"]]
@@ -265,13 +266,13 @@ def evaluate(
     """
     settings = recipe.load(str(run.recipe))
     weights = run.read_weights()
-    if data_root is None and (before := run.read_json(run.environment)["data_root"]):
+    if data_root is None and (before := Environment.read(run.environment).data_root):
         data_root = Path(before)
     task = datamodule.load(settings, run=run, split=split, data_root=data_root)
     network = trained(run, settings.network, settings.head, weights, classes=len(task.class_names), device=device)
     shown = images(task, settings, device)
     logits = predict(network, shown(), settings.augment, device=device).cpu().numpy()
-    summary = summarise(task, settings, logits, temperature=run.read_json(run.model).get("temperature"))
+    summary = summarise(task, settings, logits, temperature=ModelFile.read(run.model).temperature)
     other = None if task.split == run.measured() else task.split
     save(run, task, logits, summary, split=other)
     show(run, task, settings, network, logits, device=device, split=other)

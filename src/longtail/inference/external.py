@@ -19,6 +19,7 @@ from longtail.inference.inputs import Queries, Query
 from longtail.metrics import Summary
 from longtail.report import model_card
 from longtail.runs.folder import RunDir
+from longtail.runs.records import ModelFile, SplitFile, read_json, write_json
 from longtail.text import first_few, printable, quantity
 
 
@@ -86,7 +87,7 @@ def evaluate(
         labels[known],
         train_counts=model.train_counts,
         class_names=model.class_names,
-        groups=Groups(**run.read_json(run.model)["groups"]),
+        groups=Groups(**ModelFile.read(run.model).groups.model_dump()),
         temperature=model.temperature,
     )
     title = f"{data.resolve().name} {part or ''}".strip()
@@ -103,11 +104,11 @@ def evaluate(
 
 def _name(run: RunDir, title: str, data: Path) -> str:
     """A name for the results that no other data has; the same again for the same data."""
-    known: dict[str, str] = run.read_json(run.elsewhere) if run.elsewhere.exists() else {}
+    known: dict[str, str] = read_json(run.elsewhere) if run.elsewhere.exists() else {}
     plain, place = "data-" + re.sub(r"[^\w.-]+", "-", title), str(data.resolve())
     names = (plain, *(f"{plain}-{number}" for number in range(2, len(known) + 2)))
     name = next(name for name in names if known.get(name, place) == place)
-    run.write_json(run.elsewhere, known | {name: place})
+    write_json(run.elsewhere, known | {name: place})
     return name
 
 
@@ -117,7 +118,7 @@ def _read(run: RunDir, data: Path) -> Listing:
     if column is not None and not detect(data, label_column=column).format.has_columns:
         column = None  # the run learnt from a table, and this is none
     listing = sources.read(data, label_column=column)
-    if sources.fingerprint(listing.source) == run.read_json(run.split)["fingerprint"]:
+    if sources.fingerprint(listing.source) == SplitFile.read(run.split).fingerprint:
         raise ValueError(
             f"{data} holds the images that {run.path} was trained with; to measure those that were held out, leave out "
             "--data, and say with --data-root where they are now if they were moved"

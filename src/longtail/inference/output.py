@@ -18,6 +18,7 @@ import pyarrow.parquet
 
 from longtail.inference.label_shift import Estimate
 from longtail.inference.predict import PredictedBatch
+from longtail.runtime import files
 from longtail.text import join_or, printable
 
 ENDINGS = (".csv", ".jsonl", ".parquet")
@@ -152,16 +153,12 @@ def replacing(file: Path, *, inputs: Iterable[str] = ()) -> Iterator[Path]:
     # `os.path.exists` never raises, whatever the name.
     if file.exists() and any(os.path.exists(path) and file.samefile(path) for path in inputs):  # noqa: PTH110
         raise ValueError(f"out is {file}, which is read as well; name another file")
-    new = file.with_name(f".{file.name}.new")
-    try:
-        new.touch()
-    except OSError as error:
-        raise ValueError(f"out is {file}, which cannot be written: {error.strerror}") from error
-    try:
+    with files.replacing(file) as new:
+        try:
+            new.touch()
+        except OSError as error:
+            raise ValueError(f"out is {file}, which cannot be written: {error.strerror}") from error
         yield new
-        new.replace(file)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def write(rows: Iterable[Prediction], output: Output, *, inputs: Iterable[str] = ()) -> None:

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 
 from longtail import recipe
 from longtail.data.batches import by_workers
@@ -23,13 +22,12 @@ from longtail.inference import evaluate
 from longtail.inference.inputs import Queries, Query
 from longtail.inference.label_shift import Prior
 from longtail.networks import ImageClassifier
-from longtail.recipe.fields import Colour
 from longtail.runs.folder import RunDir
-from longtail.text import one_line, yaml_value
+from longtail.runs.records import ModelFile
+from longtail.text import one_line
 
 # That go through the network at once where images keep their sizes: some may be photographs.
 _PIXELS = 4_000_000
-_Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def load(path: Path, *, device: torch.device) -> Model:
     if not run.model.is_file():
         advice = f"; finish the training first: longtail resume {path}" if run.recipe.is_file() else ""
         raise ValueError(f"{path} holds no trained model: {run.model.name} is not there{advice}")
-    written = _read(run)
+    written = ModelFile.read(run.model)
     pixels, names = written.preprocessing, written.class_names
     weights = run.read_weights()
     return Model(
@@ -113,41 +111,6 @@ def load(path: Path, *, device: torch.device) -> Model:
         device,
         written.temperature,
     )
-
-
-class _Preprocessing(BaseModel):
-    mean: Colour
-    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
-    shrink_shorter_side: PositiveInt | None = None  # earlier versions never shrank
-    centre_crop: PositiveInt | None
-
-
-class _Written(BaseModel):
-    """What `model.json` must hold. It holds more, for other programs."""
-
-    network: recipe.Network
-    head: recipe.Head
-    class_names: Annotated[tuple[str, ...], Field(min_length=1)]
-    train_counts: tuple[NonNegativeInt, ...]
-    prior: tuple[_Share, ...] | None = None  # earlier versions did not say
-    temperature: PositiveFloat | None = None  # earlier versions fitted none
-    preprocessing: _Preprocessing
-
-
-def _read(run: RunDir) -> _Written:
-    try:
-        written = _Written.model_validate(run.read_json(run.model))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        what = "is missing" if first["type"] == "missing" else f"is {yaml_value(first['input'])}: {first['msg']}"
-        raise ValueError(f"{run.model} is damaged: {f'{where} ' * bool(where)}{what}") from error
-    for name, each in (("train_counts", written.train_counts), ("prior", written.prior)):
-        if each is not None and len(each) != len(written.class_names):
-            raise ValueError(
-                f"{run.model} is damaged: {name} is for {len(each)} classes, class_names for {len(written.class_names)}"
-            )
-    return written
 
 
 def predict(

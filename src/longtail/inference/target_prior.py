@@ -15,6 +15,7 @@ from longtail.data.sources.tables import KINDS, read_table
 from longtail.inference import label_shift
 from longtail.inference.label_shift import Estimate, Prior
 from longtail.inference.predict import Model, PredictedBatch
+from longtail.runtime.files import write_text
 from longtail.text import first_few, join_or, one_line, printable, quantity, yaml_value
 
 WORDS = ("train", "uniform", "estimate")
@@ -133,7 +134,7 @@ def read(file: Path, class_names: Sequence[str]) -> Prior:
 def write(file: Path, class_names: Sequence[str], prior: Prior) -> None:
     """Write a class distribution so that `read` can read it."""
     shares = dict(zip(class_names, prior.tolist(), strict=True))
-    file.write_text(json.dumps(shares, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(file, json.dumps(shares, indent=1, ensure_ascii=False) + "\n")
 
 
 def _from_json(file: Path) -> list[tuple[str, str]]:

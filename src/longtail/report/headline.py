@@ -97,7 +97,7 @@ def _cell(value: float | None, interval: Interval | None = None, note: str = "")
 
 
 def _top1(run: Run) -> Cell:
-    published = run.settings.published if run.record["split"] == "test" else None
+    published = run.settings.published if run.record.split == "test" else None
     cell = _cell(run.summary.top1, run.summary.intervals["top1"])
     if published is None:
         return cell

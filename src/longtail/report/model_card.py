@@ -3,7 +3,6 @@
 import math
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,7 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from longtail import recipe
 from longtail.metrics import ClassResult, Interval, Summary, wilson
 from longtail.recipe import Recipe
+from longtail.runs import records
 from longtail.runs.folder import RunDir
+from longtail.runs.records import ModelFile, SplitFile
 from longtail.text import printable, quantity
 
 _WORST = 10  # classes that are shown
@@ -35,8 +36,8 @@ def render(run: RunDir) -> str:
     Raises: ValueError if a file is missing or damaged.
     """
     settings, summary = recipe.load(str(run.recipe)), run.read_summary()
-    split, environment = run.read_json(run.split), run.read_json(run.environment)
-    measured: str = split["split"]
+    split, environment = SplitFile.read(run.split), records.Environment.read(run.environment)
+    measured: str = split.split
     engine = Environment(  # noqa: S701  (Markdown, in which `plain` disarms names)
         loader=PackageLoader("longtail.report"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -50,7 +51,7 @@ def render(run: RunDir) -> str:
         results=_results(summary),
         worst=summary.worst(_WORST),
         others=[(name.removeprefix("data-"), run.read_summary(split=name)) for name in run.others()],
-        limits=_limits(summary, measured, run.read_json(run.model)),
+        limits=_limits(summary, measured, ModelFile.read(run.model)),
         data=_data(settings, summary, split),
         training=_training(run, settings, environment),
     )
@@ -149,7 +150,7 @@ def _results(summary: Summary) -> list[tuple[str, str, str, str]]:
     return rows
 
 
-def _limits(summary: Summary, split: str, model: dict[str, Any]) -> list[str]:
+def _limits(summary: Summary, split: str, model: ModelFile) -> list[str]:
     s, limits = summary, list[str]()
     scarce = [each for each in s.per_class if 0 < each.test_count < _FEW]
     if scarce:
@@ -180,12 +181,12 @@ def _limits(summary: Summary, split: str, model: dict[str, Any]) -> list[str]:
         limits.append(
             "Results are those of validation images. Whoever has chosen settings by them must expect less elsewhere."
         )
-    if model.get("temperature") is None:
+    if model.temperature is None:
         limits.append(
             f"Probabilities are as the network gives them, and off by {_percent(s.ece)} on average: no validation "
             "images were held out to correct them."
         )
-    if "prior" in model:
+    if model.prior is not None:
         limits.append(
             "Probabilities assume that classes are as frequent as where it learnt. Where they are not, say how "
             "frequent they are: `longtail predict --prior`."
@@ -198,8 +199,8 @@ def _limits(summary: Summary, split: str, model: dict[str, Any]) -> list[str]:
     return limits
 
 
-def _data(settings: Recipe, summary: Summary, split: dict[str, Any]) -> list[str]:
-    data, counts = settings.data, split["counts"]
+def _data(settings: Recipe, summary: Summary, split: SplitFile) -> list[str]:
+    data, counts = settings.data, split.counts
     present = [each for each in counts if each]
     ratio = max(present) / min(present)
     groups = ", ".join(f"{number:,} {group}" for group, number in summary.group_classes.items())
@@ -213,15 +214,15 @@ def _data(settings: Recipe, summary: Summary, split: dict[str, Any]) -> list[str
         lines.append(
             f"Made unequal on purpose: {data.profile_used} profile, imbalance {data.imbalance:g}, seed {data.seed}."
         )
-    held = {part: len(split[part]) for part in ("validation", "test") if split[part]}
-    if held:
-        parts = " and ".join(f"{number:,} for {part}" for part, number in held.items())
+    held = {"validation": len(split.validation), "test": len(split.test)}
+    if any(held.values()):
+        parts = " and ".join(f"{number:,} for {part}" for part, number in held.items() if number)
         lines.append(f"Held out of these images: {parts} (seed {data.seed}).")
-    if split["unreadable"]:
+    if split.unreadable:
         lines.append(
-            f"Left out, since they cannot be read: {quantity(len(split['unreadable']), 'image')}, in `quarantine.csv`."
+            f"Left out, since they cannot be read: {quantity(len(split.unreadable), 'image')}, in `quarantine.csv`."
         )
-    return lines + [f"{plain(note)}." for note in split["notes"]]
+    return lines + [f"{plain(note)}." for note in split.notes]
 
 
 def _mirrored(network: recipe.Network) -> str:
@@ -229,27 +230,24 @@ def _mirrored(network: recipe.Network) -> str:
     return ", mirrored: it cannot tell an image from its mirror image" if mirrored else ""
 
 
-def _training(run: RunDir, settings: Recipe, environment: dict[str, Any]) -> list[tuple[str, str]]:
-    network, versions = settings.network, environment["libraries"]
+def _training(run: RunDir, settings: Recipe, environment: records.Environment) -> list[tuple[str, str]]:
+    network, versions = settings.network, environment.libraries
     seconds = [record["seconds"] for record in run.read_log() if "seconds" in record]
-    place = environment["gpu"] if environment["device"] != "cpu" and environment["gpu"] else environment["processor"]
-    resumed = len(environment["resumed"])
+    place = environment.gpu if environment.device != "cpu" and environment.gpu else environment.processor
+    resumed = len(environment.resumed)
     return [
         ("method", f"`{settings.method.kind}`"),
         ("network", f"`{recipe.network_name(network)}`{_mirrored(network)}"),
         ("epochs, batch", f"{settings.epochs:,}, {settings.batch_size:,}"),
         ("seed", str(settings.seed)),
-        ("precision", environment.get("precision", settings.precision)),
+        ("precision", environment.precision or settings.precision),
         ("time", str(timedelta(seconds=math.ceil(seconds[-1]))) if seconds else "not known"),
         (
             "machine",
-            (
-                f"{plain(place)}, {quantity(environment['cores'] or 1, 'core')}, "
-                f"{quantity(environment['devices'], 'process')}"
-            ),
+            (f"{plain(place)}, {quantity(environment.cores or 1, 'core')}, {quantity(environment.devices, 'process')}"),
         ),
-        ("started", environment["started"] + (f", resumed {quantity(resumed, 'time')}" if resumed else "")),
-        ("longtail", f"{environment['longtail']}, commit {environment['commit'] or 'not known'}"),
+        ("started", environment.started + (f", resumed {quantity(resumed, 'time')}" if resumed else "")),
+        ("longtail", f"{environment.longtail}, commit {environment.commit or 'not known'}"),
         ("libraries", ", ".join(f"{name} {version}" for name, version in versions.items())),
     ]
 

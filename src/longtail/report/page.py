@@ -112,6 +112,6 @@ def _notes(runs: Sequence[Run]) -> list[str]:
                 f"{other.name} was trained on other class counts than {runs[0].name}: many, medium and few are other "
                 "classes, so there are no differences for them."
             )
-    if any(run.settings.published for run in runs) and any(run.record["split"] != "test" for run in runs):
+    if any(run.settings.published for run in runs) and any(run.record.split != "test" for run in runs):
         notes.append("Published figures are of test splits; they are left out where another split was measured.")
     return notes

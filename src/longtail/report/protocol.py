@@ -39,7 +39,7 @@ def protocol(run: Run) -> str:
         last = f"end of a schedule of {quantity(epochs, 'epoch')}, cut to {duration(run.settings.budget)}"
     if run.settings.ema is not None:
         last += f", weights averaged over time ({run.settings.ema:g})"
-    measured = f"{split_title(run.record['split'])} split of {quantity(s.images, 'image')}"
+    measured = f"{split_title(run.record.split)} split of {quantity(s.images, 'image')}"
     absent = s.classes - s.classes_measured
     unmeasured = f", {absent:,} of them without an image there" if absent else ""
     return (
@@ -58,7 +58,7 @@ def environment(runs: Sequence[Run]) -> Listing:
     """Machine, libraries, command, and how long it took."""
     found = []
     for run in runs:
-        there = dict(run.environment)
+        there = run.environment.to_dict()
         libraries = there.pop("libraries", {})
         command = there.pop("command", None)
         seconds = run.steps[-1].get("seconds") if run.steps else None
@@ -79,7 +79,7 @@ def own_data(run: Run) -> OwnData | None:
     if run.settings.data.name != "own":
         return None
     unreadable = [*run.quarantine]
-    return OwnData([*run.record.get("notes", [])], len(unreadable), unreadable[:_UNREADABLE])
+    return OwnData([*run.record.notes], len(unreadable), unreadable[:_UNREADABLE])
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

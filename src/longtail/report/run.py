@@ -16,6 +16,7 @@ from longtail.recipe import Recipe
 from longtail.runs import examples
 from longtail.runs.examples import Exhibits, Gallery
 from longtail.runs.folder import RunDir
+from longtail.runs.records import Environment, SplitFile
 
 GROUPS = ("many", "medium", "few")
 
@@ -47,8 +48,8 @@ class Run:
     path: Path
     settings: Recipe
     summary: Summary
-    record: Mapping[str, Any]
-    environment: Mapping[str, Any]
+    record: SplitFile
+    environment: Environment
     steps: Sequence[Mapping[str, Any]]
     measured: Sequence[Mapping[str, Any]]
     ids: Sequence[str]
@@ -106,8 +107,8 @@ def _read(run: RunDir, settings: Recipe, name: str) -> Run:
         path=run.path,
         settings=settings,
         summary=summary,
-        record=run.read_json(run.split),
-        environment=run.read_json(run.environment),
+        record=SplitFile.read(run.split),
+        environment=Environment.read(run.environment),
         steps=[record for record in log if "loss" in record],
         measured=[record for record in log if "split" in record],
         ids=predictions.ids,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Int
@@ -14,6 +14,7 @@ from longtail.data.source import PARTS, Part
 from longtail.data.worker_pool import Progress
 from longtail.runs import custom_data
 from longtail.runs.folder import RunDir
+from longtail.runs.records import SplitFile
 
 Measured = Literal["train", "validation", "test"]
 
@@ -49,19 +50,19 @@ class Task:
     unreadable: Mapping[int, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> SplitFile:
         """What a run remembers of its data, and by which another look notices that it has changed."""
-        return {
-            "fingerprint": self.fingerprint,
-            "split": self.split,
-            "class_names": list(self.class_names),
-            "counts": self.counts.tolist(),
-            "train": self.chosen.tolist(),
-            "validation": self.held.tolist(),
-            "test": self.test.tolist(),
-            "unreadable": {str(position): reason for position, reason in self.unreadable.items()},
-            "notes": list(self.notes),
-        }
+        return SplitFile(
+            fingerprint=self.fingerprint,
+            split=self.split,
+            class_names=self.class_names,
+            counts=self.counts.tolist(),
+            train=self.chosen.tolist(),
+            validation=self.held.tolist(),
+            test=self.test.tolist(),
+            unreadable=dict(self.unreadable),
+            notes=self.notes,
+        )
 
     @property
     def quarantine(self) -> tuple[tuple[str, str, str], ...]:
@@ -105,7 +106,9 @@ def load(
     """
     if settings.data.name != "own":
         task = _named(settings, split=split, data_root=data_root, download=download)
-        if run is not None and run.read_json(run.split) != task.record() | {"split": settings.split or "test"}:
+        if run is not None and SplitFile.read(run.split) != task.record().model_copy(
+            update={"split": settings.split or "test"}
+        ):
             raise _changed(run)
         return task
     if run is not None:
@@ -174,20 +177,21 @@ def _own_again(
     settings: recipe.Recipe, run: RunDir, *, split: Measured | None, path: Path | None, progress: Progress | None
 ) -> Task:
     """The task of own data with the images that a run has recorded."""
-    recorded = run.read_json(run.split)
+    recorded = SplitFile.read(run.split)
     try:
         listing = custom_data.read(settings.data, path=path)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error}; if it was moved, name its new place with --data-root") from error
     fingerprint = sources.fingerprint(listing.source)
-    if recorded["fingerprint"] != fingerprint:
+    if recorded.fingerprint != fingerprint:
         raise _changed(run)
-    unreadable = {int(position): reason for position, reason in recorded["unreadable"].items()}
+    unreadable = dict(recorded.unreadable)
     source = custom_data.decode_again(listing.source, settings.data, unreadable, progress=progress)
     readable = np.setdiff1d(np.arange(len(source.labels)), [*unreadable])
     source, _ = custom_data.merge_rare(source, readable, settings.data)
-    parts: dict[Part, np.ndarray] = {part: np.array(recorded[part], np.int64) for part in PARTS}
-    return _of_parts(source, parts, split or recorded["split"], fingerprint, unreadable, recorded["notes"])
+    positions = zip(PARTS, (recorded.train, recorded.validation, recorded.test), strict=True)
+    parts: dict[Part, np.ndarray] = {part: np.array(some, np.int64) for part, some in positions}
+    return _of_parts(source, parts, split or recorded.split, fingerprint, unreadable, recorded.notes)
 
 
 def _of_parts(

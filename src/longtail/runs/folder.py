@@ -1,11 +1,9 @@
-"""The run folder: every file name and format in it, read and written in one place, atomically."""
+"""The run folder: its paths, its lock, and its files that are not JSON, written whole (JSON: `runs.records`)."""
 
 import csv
 import json
-import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -21,6 +19,8 @@ from torch import Tensor
 
 from longtail.metrics import Summary
 from longtail.runs.examples import Gallery
+from longtail.runs.records import SplitFile, read_json, write_json
+from longtail.runtime import files
 from longtail.text import one_line
 
 
@@ -142,7 +142,7 @@ class RunDir:
 
     def write_card(self, text: str) -> None:
         """Write the model card."""
-        _replace(self.card, lambda file: file.write_text(text, encoding="utf-8"))
+        files.write_text(self.card, text)
 
     def gallery(self, split: str | None = None) -> Path:
         """Pictures and features of some images of the run's own split (`None`), or of another."""
@@ -154,7 +154,7 @@ class RunDir:
 
     def write_recipe(self, text: str) -> None:
         """Write the recipe: from now on the folder holds a run."""
-        _replace(self.recipe, lambda file: file.write_text(text, encoding="utf-8"))
+        files.write_text(self.recipe, text)
 
     def forget(self) -> None:
         """Hold no run any more: for one that ended before anything was learnt."""
@@ -164,20 +164,12 @@ class RunDir:
     def locked(self) -> Iterator[None]:
         """Keep other processes from training this run. The lock ends with the process, however that ends.
 
-        Not on Windows, whose locks a killed process may leave behind.
-
         Raises: ValueError if another process trains it.
         """
-        if sys.platform == "win32":
-            yield
-            return
-        import fcntl
-
-        with (self.path / ".lock").open("w") as file:
+        with ExitStack() as stack:
             try:
-                # Not flock: workers that decode would inherit it, and live a little longer than a killed training.
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (BlockingIOError, PermissionError) as error:
+                stack.enter_context(files.locked(self.path / ".lock"))
+            except BlockingIOError as error:
                 raise ValueError(f"{self.path} is being trained by another process; wait until it has ended") from error
             yield
 
@@ -195,39 +187,24 @@ class RunDir:
         except Exception as error:  # noqa: BLE001  (libraries that draw maps and thumbnails raise what they like)
             message(f"{file} was not written: {one_line(error)}; try longtail {command} {self.path}")
 
-    def write_split(self, record: dict[str, Any], quarantine: Sequence[tuple[str, str, str]]) -> None:
+    def write_split(self, record: SplitFile, quarantine: Sequence[tuple[str, str, str]]) -> None:
         """Write which images train, validate and test, and the name, class and reason of each unreadable one."""
-        self.write_json(self.split, record)
+        record.write(self.split)
         if quarantine:
-            _replace(self.quarantine, lambda file: _write_csv(file, ("id", "class", "reason"), quarantine))
+            with files.replacing(self.quarantine) as new, new.open("w", encoding="utf-8", newline="") as text:
+                csv.writer(text, lineterminator="\n").writerows([("id", "class", "reason"), *quarantine])
 
     def measured(self) -> str:
         """On which images the run is judged: "test" or "validation".
 
         Raises: ValueError if the record of its images is missing or damaged.
         """
-        return self.read_json(self.split)["split"]
-
-    def write_json(self, file: Path, content: object) -> None:
-        """Write one of the folder's JSON files."""
-        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        _replace(file, lambda new: new.write_text(text, encoding="utf-8"))
-
-    def read_json(self, file: Path) -> Any:
-        """Read one of the folder's JSON files.
-
-        Raises: ValueError if it is missing or damaged.
-        """
-        try:
-            return json.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise ValueError(f"{file} is not there; has the run finished?") from error
-        except ValueError as error:
-            raise ValueError(f"{file} is damaged: {error}") from error
+        return SplitFile.read(self.split).split
 
     def write_checkpoint(self, state: dict[str, Any]) -> None:
         """Write the state of a training: tensors, numbers, texts, and lists and dictionaries of them."""
-        _replace(self.checkpoint, lambda file: torch.save(state, file))
+        with files.replacing(self.checkpoint) as file:
+            torch.save(state, file)
 
     def read_checkpoint(self) -> dict[str, Any] | None:
         """Read the last saved state onto the CPU; `None` if nothing was saved yet.
@@ -244,7 +221,8 @@ class RunDir:
     def write_weights(self, weights: dict[str, Tensor]) -> None:
         """Write the weights of the network that predicts."""
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-        _replace(self.weights, lambda file: file.write_bytes(save(contiguous)))
+        with files.replacing(self.weights) as file:
+            file.write_bytes(save(contiguous))
 
     def read_weights(self) -> dict[str, Tensor]:
         """Read the weights of the network that predicts.
@@ -276,7 +254,8 @@ class RunDir:
                 "logits": pyarrow.FixedSizeListArray.from_arrays(values, logits.shape[1]),
             }
         )
-        _replace(self.predictions(split), lambda file: pyarrow.parquet.write_table(table, file))
+        with files.replacing(self.predictions(split)) as file:
+            pyarrow.parquet.write_table(table, file)
 
     def read_predictions(self, *, split: str | None = None) -> "Predictions":
         """Read the predictions.
@@ -299,7 +278,8 @@ class RunDir:
                 "features": pyarrow.FixedSizeListArray.from_arrays(values, gallery.features.shape[1]),
             }
         )
-        _replace(self.gallery(split), lambda file: pyarrow.parquet.write_table(table, file))
+        with files.replacing(self.gallery(split)) as file:
+            pyarrow.parquet.write_table(table, file)
 
     def read_gallery(self, *, split: str | None = None) -> Gallery | None:
         """Read pictures and features; `None` for a run that kept none.
@@ -322,11 +302,11 @@ class RunDir:
 
     def write_report(self, page: str) -> None:
         """Write the page about the run."""
-        _replace(self.report, lambda file: file.write_text(page, encoding="utf-8"))
+        files.write_text(self.report, page)
 
     def write_summary(self, summary: Summary, *, split: str | None = None) -> None:
         """Write the results."""
-        self.write_json(self.summary(split), summary.to_dict())
+        write_json(self.summary(split), summary.to_dict())
 
     def read_summary(self, *, split: str | None = None) -> Summary:
         """Read the results.
@@ -335,7 +315,7 @@ class RunDir:
         """
         file = self.summary(split)
         try:
-            return Summary.from_dict(self.read_json(file))
+            return Summary.from_dict(read_json(file))
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"{file} is damaged: {error!r}") from error
         except ValueError as error:
@@ -360,7 +340,7 @@ class RunDir:
     def rewind_log(self, step: int) -> None:
         """Forget lines of the log after a step: a resumed training writes them again."""
         kept = "".join(json.dumps(record) + "\n" for record in self.read_log() if record["step"] <= step)
-        _replace(self.metrics, lambda file: file.write_text(kept, encoding="utf-8"))
+        files.write_text(self.metrics, kept)
 
 
 def unused(path: Path) -> Path:
@@ -373,11 +353,6 @@ def unused(path: Path) -> Path:
     return next(each for each in numbered if not each.exists())
 
 
-def _write_csv(file: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    with file.open("w", encoding="utf-8", newline="") as text:
-        csv.writer(text, lineterminator="\n").writerows([columns, *rows])
-
-
 def _read_table(file: Path) -> pyarrow.Table:
     try:
         return pyarrow.parquet.read_table(file)
@@ -385,12 +360,3 @@ def _read_table(file: Path) -> pyarrow.Table:
         raise ValueError(f"{file} is not there; has the run finished?") from error
     except pyarrow.ArrowException as error:
         raise ValueError(f"{file} is damaged: {error}") from error
-
-
-def _replace(target: Path, write: Callable[[Path], object]) -> None:
-    """Write a file so that whoever looks, even after a crash, finds the old one or the new one, whole."""
-    new = target.with_name(f".{target.name}.new")
-    write(new)
-    with new.open("rb+") as file:
-        os.fsync(file.fileno())
-    new.replace(target)

@@ -1,7 +1,6 @@
 """The end of a training: what makes a run folder a finished run."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -16,6 +15,7 @@ from longtail.recipe import Recipe
 from longtail.runs import custom_data
 from longtail.runs.datamodule import Task
 from longtail.runs.folder import RunDir
+from longtail.runs.records import ModelFile, Preprocessing
 from longtail.training.state import TrainState
 
 
@@ -46,7 +46,7 @@ def finish(
     summary = evaluate.summarise(task, settings, logits, temperature=temperature)
     if fabric.global_rank == 0:
         run.write_weights(state.classifier.state_dict())
-        run.write_json(run.model, model_file(settings, task, state.method, temperature))
+        model_file(settings, task, state.method, temperature).write(run.model)
         evaluate.save(run, task, logits, summary)
         # A run is finished without its pictures: drawing them must not cost what was learned.
         with run.optional(run.gallery(), message, command="evaluate"):
@@ -55,25 +55,24 @@ def finish(
     return summary
 
 
-def model_file(settings: Recipe, task: Task, method: methods.Method, temperature: float | None) -> dict[str, Any]:
+def model_file(settings: Recipe, task: Task, method: methods.Method, temperature: float | None) -> ModelFile:
     """All that somebody needs beside the weights to use the model."""
-    size = settings.data.image_size
-    return {
-        "longtail": longtail.__version__,
-        "recipe": settings.name,
-        "network": settings.network.model_dump(),
-        "head": settings.head.model_dump(),
-        "class_names": list(task.class_names),
-        "train_counts": task.counts.tolist(),
-        "prior": method.assumed_prior(task.counts).tolist(),
-        "temperature": temperature,
-        "groups": settings.groups.model_dump(),
-        "preprocessing": {
-            "scale": 1 / 255,
-            "mean": settings.augment.mean,
-            "std": settings.augment.std,
-            "shrink_shorter_side": custom_data.shrunk_side(settings.data),
-            "resize_shorter_side": size and round(resized_side(size)),
-            "centre_crop": size,
-        },
-    }
+    size, augment = settings.data.image_size, settings.augment
+    return ModelFile(
+        longtail=longtail.__version__,
+        recipe=settings.name,
+        network=settings.network,
+        head=settings.head,
+        class_names=task.class_names,
+        train_counts=task.counts.tolist(),
+        prior=method.assumed_prior(task.counts).tolist(),
+        temperature=temperature,
+        groups=settings.groups,
+        preprocessing=Preprocessing(
+            mean=augment.mean,
+            std=augment.std,
+            shrink_shorter_side=custom_data.shrunk_side(settings.data),
+            resize_shorter_side=size and round(resized_side(size)),
+            centre_crop=size,
+        ),
+    )

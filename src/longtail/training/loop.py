@@ -20,6 +20,7 @@ from longtail.optim.schedules import Clock
 from longtail.recipe import Recipe, build
 from longtail.runs.datamodule import Task
 from longtail.runs.folder import RunDir
+from longtail.runs.records import Environment
 from longtail.runtime import distributed
 from longtail.text import duration, quantity
 from longtail.training import progress
@@ -243,9 +244,9 @@ def step_cost(settings: Recipe, task: Task) -> Callable[[Clock], float] | None:
 def _account(run: RunDir, budget: TimeBudget, message: Callable[[str], object]) -> None:
     """Report and record what became of a budget."""
     account = budget.account()
-    run.write_json(run.environment, {**run.read_json(run.environment), "time": account})
-    took = f"{duration(account['spent'])} of {duration(account['budget'])}"
-    message(f"{account['steps']:,} steps, {account['epochs']:,.1f} epochs, in {took}")
+    Environment.read(run.environment).model_copy(update={"time": account}).write(run.environment)
+    took = f"{duration(account.spent)} of {duration(account.budget)}"
+    message(f"{account.steps:,} steps, {account.epochs:,.1f} epochs, in {took}")
 
 
 def _announcement(settings: Recipe, task: Task, state: TrainState, budget: TimeBudget, start: int) -> str:

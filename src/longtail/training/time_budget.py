@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 from longtail.optim.schedules import Clock
+from longtail.runs.records import TimeSpent
 from longtail.runtime import distributed
 from longtail.text import duration
 from longtail.training.processes import CommonError
@@ -326,12 +327,12 @@ class TimeBudget:
         )
         self._announced = steps
 
-    def account(self) -> dict[str, float]:
-        """What became of the budget: seconds that there were, and were spent; steps and passes over the data."""
+    def account(self) -> TimeSpent:
+        """What became of the budget."""
         assert self.seconds is not None
         steps = self.pace.steps
         epochs = steps / self.schedule.steps_per_epoch
-        return {"budget": self.seconds, "spent": self.spent(), "steps": steps, "epochs": epochs}
+        return TimeSpent(budget=self.seconds, spent=self.spent(), steps=steps, epochs=epochs)
 
     def _passed(self) -> float:
         """Seconds since the last step or evaluation."""

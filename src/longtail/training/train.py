@@ -16,9 +16,10 @@ from longtail.inference import evaluate
 from longtail.metrics import Summary
 from longtail.networks import ImageClassifier
 from longtail.recipe import Recipe, build
-from longtail.runs import datamodule
+from longtail.runs import custom_data, datamodule
 from longtail.runs.datamodule import Task
 from longtail.runs.folder import RunDir
+from longtail.runs.records import Environment
 from longtail.runtime import hardware, signals
 from longtail.training import loop, progress, time_budget
 from longtail.training.processes import started
@@ -70,14 +71,16 @@ def train(
     run.make()
     with run.locked():
         run.write_split(task.record(), task.quarantine)
-        where = {
-            "data_root": str(data_root.resolve()) if data_root else None,
-            "device": device,
-            "devices": devices,
-            "precision": hardware.precision(fabric),
-            "advice": [*advice],
-        }
-        run.write_json(run.environment, {**where, "started": hardware.now(), "resumed": [], **hardware.describe()})
+        Environment(
+            data_root=str(data_root.resolve()) if data_root else None,
+            device=device,
+            devices=devices,
+            precision=hardware.precision(fabric),
+            advice=tuple(advice),
+            started=hardware.now(),
+            resumed=(),
+            **hardware.describe(),
+        ).write(run.environment)
         run.write_recipe(recipe.dump(settings))
         try:
             return _launch(fabric, settings, task, run, since)
@@ -109,13 +112,13 @@ def resume(
     since = time.monotonic() if since is None else since
     run = RunDir.open(path)
     settings = recipe.load(str(run.recipe))
-    environment = run.read_json(run.environment)
-    if data_root is None and environment["data_root"]:
-        data_root = Path(environment["data_root"])
+    environment = Environment.read(run.environment)
+    if data_root is None and environment.data_root:
+        data_root = Path(environment.data_root)
     fabric = hardware.runtime(
-        device=device or environment["device"],
-        devices=environment["devices"] if devices is None else devices,
-        precision=environment.get("precision", settings.precision),
+        device=device or environment.device,
+        devices=environment.devices if devices is None else devices,
+        precision=environment.precision or settings.precision,
     )
     console = Console(stderr=True)
     with run.locked() if fabric.global_rank == 0 else nullcontext():
@@ -125,15 +128,15 @@ def resume(
         saved = run.read_checkpoint()
         if saved is not None and not recipe.says(saved["recipe"], settings):
             raise ValueError(f"{run.recipe} was changed since {path} was started; train anew to use other settings")
-        if fabric.world_size == 1:
-            torch.set_num_threads(environment["threads"])  # another number would round differently
+        if fabric.world_size == 1 and environment.threads:
+            torch.set_num_threads(environment.threads)  # another number would round differently
         if fabric.global_rank == 0:
-            environment["resumed"].append(hardware.now())
-            run.write_json(run.environment, environment)
+            resumed = (*environment.resumed, hardware.now())
+            environment.model_copy(update={"resumed": resumed}).write(run.environment)
         return _launch(fabric, settings, task, run, since)
 
 
-def _launch(fabric: Fabric, settings: Recipe, task: Task, run: RunDir, method: methods.Method, since: float) -> Summary:
+def _launch(fabric: Fabric, settings: Recipe, task: Task, run: RunDir, since: float) -> Summary:
     console = Console(stderr=True)
     with started(fabric, run.path, progress.messages(console)), signals.flagged() as interrupted:
         if fabric.device.type == "cpu":
