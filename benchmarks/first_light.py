@@ -47,7 +47,7 @@ def main() -> None:
     options = parser.parse_args()
     recipes = [f"cifar100-lt-100/{name}" for name in RECIPES]
     planned = runner.plan(recipes, [0], options.runs, overrides=OVERRIDES)
-    with progress.watching() as show:
+    with progress.status() as show:
         runner.run_all(planned, data_root=options.data_root, say=print, show=show)
     runs = {name: RunDir(each.out) for name, each in zip(RECIPES, planned, strict=True)}
     (HERE / "first_light.md").write_text(report(runs))

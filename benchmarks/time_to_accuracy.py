@@ -215,7 +215,7 @@ def train(row: Row, seed: int, folder: Path, data_root: Path | None) -> RunDir:
     begun = run.recipe.is_file()
     budget = recipe.load(str(run.recipe)).budget if begun else 60 * row.minutes / machine.factor(_speeds(run)[-1])
     planned = runner.plan([row.recipe], [seed], folder, overrides=row.overrides, budget=f"{budget:.0f}s")
-    with progress.watching() as show:
+    with progress.status() as show:
         runner.run_all(planned, data_root=data_root, say=print, show=show)
     if not finished:
         _note(run, machine.speed())

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 from safetensors import safe_open
 from torch.autograd.graph import saved_tensors_hooks
 
@@ -14,7 +13,7 @@ from longtail import recipe
 from longtail.planning.cost import Cost, _Saved, cost
 from longtail.runs import datamodule
 from longtail.training import train
-from longtail.training.state import Learner
+from longtail.training.state import TrainState
 
 TINY = ("network.width=4", "batch_size=16", "epochs=10")
 
@@ -93,15 +92,15 @@ def test_a_real_training_takes_what_was_forecast(monkeypatch, tmp_path):
     counts = datamodule.load(settings).counts
     steps = list[float]()
 
-    class Timed(Learner):
-        def learn(self, *args, **kwargs):
+    class Timed(TrainState):
+        def train_step(self, *args, **kwargs):
             start = time.process_time()
-            terms = super().learn(*args, **kwargs)
+            terms = super().train_step(*args, **kwargs)
             steps.append(time.process_time() - start)
             return terms
 
-    monkeypatch.setattr("longtail.training.train.Learner", Timed)
-    train.train(settings, tmp_path / "run", device="cpu", console=Console(quiet=True))
+    monkeypatch.setattr("longtail.training.loop.TrainState", Timed)
+    train.train(settings, tmp_path / "run", device="cpu")
     forecast = cost(settings, images=int(counts.sum()), evaluated=0, classes=len(counts), size=(8, 8), device="cpu")
     assert forecast.steps == len(steps)
     with safe_open(tmp_path / "run/model.safetensors", "pt") as weights:

@@ -1,4 +1,4 @@
-"""What is seen of a training: two lines of 80 columns in a terminal, whole lines in a file."""
+"""Progress of a training: two lines of 80 columns in a terminal, whole lines in a file."""
 
 import io
 import re
@@ -13,7 +13,7 @@ from longtail.training import progress
 
 
 class Time:
-    """Stands in for `time`: stands still until told."""
+    """Stands in for `time`: stands still until it is moved."""
 
     now = 1000.0
 
@@ -45,7 +45,7 @@ def console(*, terminal: bool) -> tuple[Console, io.StringIO]:
     return Console(file=file, force_terminal=terminal, width=80), file
 
 
-def test_lines_in_a_file_tell_everything_and_are_never_broken(clock_time: Time) -> None:
+def test_lines_in_a_file_say_everything_and_are_never_broken(clock_time: Time) -> None:
     where, file = console(terminal=False)
     with progress.Display(steps=4200, done=0, console=where) as display:
         for step in range(2100):
@@ -130,10 +130,10 @@ def test_groups_without_classes_are_left_out() -> None:
 
 
 def test_counting_in_a_file_is_a_line_every_half_minute(capsys: pytest.CaptureFixture[str], clock_time: Time) -> None:
-    with progress.counting("predicting") as tell:
+    with progress.counting("predicting") as report:
         for done in range(100, 30_100, 100):
             clock_time.now += 1
-            tell(done, 30_000)
+            report(done, 30_000)
     out, err = capsys.readouterr()
     lines = err.splitlines()
     assert out == ""
@@ -142,18 +142,18 @@ def test_counting_in_a_file_is_a_line_every_half_minute(capsys: pytest.CaptureFi
 
 
 def test_counting_without_an_end_has_no_time_left(capsys: pytest.CaptureFixture[str], clock_time: Time) -> None:
-    with progress.counting("predicting", shown=False) as tell:
-        tell(0, None)
+    with progress.counting("predicting", bar=False) as report:
+        report(0, None)
         clock_time.now += 40
-        tell(5000, None)
-        tell(5100, None)
+        report(5000, None)
+        report(5100, None)
     assert capsys.readouterr().err == "predicting: 5,000, 125/s\n"
 
 
 def test_short_work_is_silent_in_a_file(capsys: pytest.CaptureFixture[str], clock_time: Time) -> None:
-    with progress.counting("predicting") as tell:
+    with progress.counting("predicting") as report:
         clock_time.now += 29
-        tell(1, 2)
+        report(1, 2)
     assert capsys.readouterr() == ("", "")
 
 
@@ -162,9 +162,9 @@ def test_counting_in_a_terminal_is_a_bar_that_goes_away(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
-    with progress.counting("predicting") as tell:
+    with progress.counting("predicting") as report:
         clock_time.now += 100
-        tell(1000, 3000)
+        report(1000, 3000)
         print("a row")  # noqa: T201 - results go where they belong
     out, err = capsys.readouterr()
     assert out == "a row\n"
@@ -179,7 +179,7 @@ def test_a_terminal_can_be_left_to_others(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, clock_time: Time
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    with progress.counting("predicting", shown=False) as tell:
+    with progress.counting("predicting", bar=False) as report:
         clock_time.now += 100
-        tell(1000, 3000)
+        report(1000, 3000)
     assert capsys.readouterr() == ("", "")

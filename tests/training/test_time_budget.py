@@ -2,8 +2,12 @@
 
 import json
 import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,7 +20,7 @@ from longtail.recipe import build
 from longtail.runs.folder import RunDir
 from longtail.training import loop, state, time_budget, train
 from longtail.training.time_budget import Pace, Schedule, TimeBudget, Times
-from support import small_trainings
+from support import interrupted_trainings, small_trainings
 
 EPOCHS, STEPS_PER_EPOCH = 200, 84
 
@@ -235,69 +239,58 @@ class Learning:
         return self.now
 
 
-@pytest.fixture
-def learning(monkeypatch) -> Learning:
-    machine = Learning()
-    for module in (time_budget, evaluate):
-        monkeypatch.setattr(module, "time", machine)
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    learn = state.TrainState.train_step
+@contextmanager
+def machine() -> Iterator[Learning]:
+    stopped, train_step = Learning(), state.TrainState.train_step
 
     def step(self, *arguments, **keywords):
-        machine.now += 0.125
-        return learn(self, *arguments, **keywords)
+        stopped.now += 0.125
+        return train_step(self, *arguments, **keywords)
 
-    monkeypatch.setattr(state.TrainState, "train_step", step)
-    return machine
-
-
-class Killed(Exception):  # noqa: N818
-    pass
-
-
-def cut(monkeypatch, at: int) -> None:
-    whole = loop.step_batches
-
-    def until(*arguments):
-        for number, batch in enumerate(whole(*arguments)):
-            if number == at:
-                raise Killed
-            yield batch
-
-    monkeypatch.setattr(loop, "step_batches", until)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (time_budget, evaluate):
+            patch.setattr(module, "time", stopped)
+        patch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+        patch.setattr(state.TrainState, "train_step", step)
+        yield stopped
 
 
-def test_killed_and_resumed_equals_no_interruption_when_the_times_are_the_same(tmp_path, learning, monkeypatch):
-    settings = small_trainings.settings("hybrid-psc", "budget=5s")
-    train.train(settings, tmp_path / "whole", device="cpu", since=learning.now)
-    steps = [record for record in small_trainings.log(tmp_path / "whole") if "loss" in record]
+@pytest.fixture
+def learning() -> Iterator[Learning]:
+    with machine() as stopped:
+        yield stopped
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """An uninterrupted run of 5 s: 40 steps of an eighth."""
+    path = tmp_path_factory.mktemp("runs") / "whole"
+    with machine() as stopped:
+        train.train(small_trainings.settings("hybrid-psc", "budget=5s"), path, device="cpu", since=stopped.now)
+    return path
+
+
+def test_killed_and_resumed_equals_no_interruption_when_the_times_are_the_same(whole, tmp_path, learning):
+    steps = [record for record in small_trainings.log(whole) if "loss" in record]
     assert len(steps) == 40, "5 s are 40 steps of an eighth"
     assert steps[-1]["lr"] == pytest.approx(
-        build.learning_rate(settings, Clock.at(step=39, epochs=10, steps_per_epoch=4))
+        build.learning_rate(small_trainings.settings("hybrid-psc"), Clock.at(step=39, epochs=10, steps_per_epoch=4))
     )
     assert steps[-1]["alpha"] == pytest.approx(1 - 0.9**2)
-    with monkeypatch.context() as patched:
-        cut(patched, 17)
-        with pytest.raises(Killed):
-            train.train(settings, tmp_path / "cut", device="cpu", since=learning.now)
+    cut = tmp_path / "cut"
+    interrupted_trainings.stop(small_trainings.settings("hybrid-psc", "budget=5s"), cut, step=17, since=learning.now)
+    late = shutil.copytree(cut, tmp_path / "late")
     learning.now += 1000.0  # of interruption
-    train.resume(tmp_path / "cut", since=learning.now)
-    small_trainings.assert_same(tmp_path / "whole", tmp_path / "cut")
-    for name in ("whole", "cut"):
-        told = small_trainings.json_of(tmp_path / name / "environment.json")["time"]
-        assert told == {"budget": 5.0, "spent": 5.0, "steps": 40, "epochs": 10.0}
-
-
-def test_a_resumed_run_whose_time_is_up_takes_its_last_step(tmp_path, learning, monkeypatch):
-    settings = small_trainings.settings("ce", "budget=5s")
-    with monkeypatch.context() as patched:
-        cut(patched, 17)
-        with pytest.raises(Killed):
-            train.train(settings, tmp_path / "run", device="cpu", since=learning.now)
-    train.resume(tmp_path / "run", since=learning.now - 100.0)  # it took long to start
-    steps = [record["step"] for record in small_trainings.log(tmp_path / "run") if "loss" in record]
+    train.resume(cut, since=learning.now)
+    small_trainings.assert_same(whole, cut)
+    for path in (whole, cut):
+        account = small_trainings.json_of(path / "environment.json")["time"]
+        assert account == {"budget": 5.0, "spent": 5.0, "steps": 40, "epochs": 10.0}
+    # The time of another is up: it took long to start.
+    train.resume(late, since=learning.now - 100.0)
+    steps = [record["step"] for record in small_trainings.log(late) if "loss" in record]
     assert 18 <= len(steps) <= 20, "what was planned holds for a step or two"
-    assert small_trainings.log(tmp_path / "run")[-1]["split"] == "test"
+    assert small_trainings.log(late)[-1]["split"] == "test"
 
 
 def test_more_time_than_the_recipe_asks_for_is_used(tmp_path, learning):
@@ -316,7 +309,7 @@ def test_a_budget_too_short_holds_no_run(tmp_path, learning):
         train.train(settings, tmp_path / "run", device="cpu", since=learning.now - 1.0)
     with pytest.raises(ValueError, match="holds no run"):
         RunDir.open(tmp_path / "run")
-    train.train(small_trainings.settings("ce", "budget=2s"), tmp_path / "run", device="cpu", since=learning.now)
+    RunDir(tmp_path / "run").check_free()
 
 
 def test_images_that_are_decoded_meanwhile_are_timed_with_the_loop(tmp_path, learning):
@@ -349,15 +342,13 @@ main.main()
 """
 
 
-def test_two_processes_go_by_the_clock_of_the_first(tmp_path, learning):
-    settings = small_trainings.settings("hybrid-psc", "budget=5s")
-    train.train(settings, tmp_path / "one", device="cpu", since=learning.now)
+def test_two_processes_go_by_the_clock_of_the_first(whole, tmp_path):
     script = tmp_path / "twins.py"
     script.write_text(TWINS)
     small_trainings.finish(
         small_trainings.train_in_command("hybrid-psc", tmp_path / "two", "budget=5s", script=script, devices=2)
     )
-    one, two = ([r for r in small_trainings.log(tmp_path / name) if "planned_steps" in r] for name in ("one", "two"))
+    one, two = ([r for r in small_trainings.log(path) if "planned_steps" in r] for path in (whole, tmp_path / "two"))
     assert one == two and len(one) > 5
     steps = [r for r in small_trainings.log(tmp_path / "two") if "loss" in r]
     assert [r["step"] for r in steps] == list(range(1, 41))

@@ -1,8 +1,12 @@
 """The loop: what it leaves behind, that it resumes exactly, and how it stops."""
 
+import io
 import json
+import shutil
 import signal
+from contextlib import redirect_stderr
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet
@@ -32,6 +36,30 @@ def finished(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("runs") / "whole"
     train.train(small_trainings.settings("hybrid-psc"), path, device="cpu")
     return path
+
+
+class Short(NamedTuple):
+    """A run of one epoch, with all that is watched in it."""
+
+    path: Path
+    messages: str
+    weights: list[torch.Tensor]  # of the head, after each step
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory) -> Short:
+    path, err = tmp_path_factory.mktemp("runs") / "short", io.StringIO()
+    weights, train_step = list[torch.Tensor](), train_state.TrainState.train_step
+
+    def watched(state, *arguments, **keywords):
+        terms = train_step(state, *arguments, **keywords)
+        weights.append(state.method.classifier.head.weight.detach().clone())
+        return terms
+
+    with pytest.MonkeyPatch.context() as patch, redirect_stderr(err):
+        patch.setattr(train_state.TrainState, "train_step", watched)
+        train.train(small_trainings.settings("ce", "epochs=1", "tensorboard=true"), path, device="cpu")
+    return Short(path, err.getvalue(), weights)
 
 
 # What a run leaves behind.
@@ -102,14 +130,12 @@ def test_evaluating_again_gives_the_same_and_another_split_its_own_file(finished
         (finished / name).unlink()
 
 
-def test_the_same_seed_gives_the_same_run_and_another_one_another(finished, tmp_path):
-    train.train(small_trainings.settings("hybrid-psc"), tmp_path / "again", device="cpu")
-    small_trainings.assert_same(finished, tmp_path / "again")
-    train.train(small_trainings.settings("hybrid-psc", "seed=1"), tmp_path / "other", device="cpu")
+def test_another_seed_gives_another_run(finished, tmp_path):
+    train.train(small_trainings.settings("hybrid-psc", "seed=1", "epochs=1"), tmp_path / "other", device="cpu")
     assert small_trainings.log(tmp_path / "other")[0]["loss"] != small_trainings.log(finished)[0]["loss"]
 
 
-def test_validation_is_held_out_and_measured(tmp_path):
+def test_validation_is_held_out_and_evaluated(tmp_path):
     recipe = small_trainings.settings("ce", "split=validation", "data.validation=7", "epochs=1")
     summary = train.train(recipe, tmp_path / "run", device="cpu")
     split = small_trainings.json_of(tmp_path / "run" / "split.json")
@@ -121,29 +147,28 @@ def test_validation_is_held_out_and_measured(tmp_path):
 # Interruptions.
 
 
-@pytest.mark.parametrize(
-    ("overrides", "step", "seconds"),
-    [
-        pytest.param((), 17, 0.0, id="saved after every step"),
-        pytest.param((), 3, 1e9, id="before anything was saved"),
-        pytest.param(("data.in_memory=false", "data.workers=2"), 17, 0.0, id="two loader workers"),
-    ],
-)
-def test_kill_and_resume_equals_no_interruption(finished, tmp_path, overrides, step, seconds):
-    path = tmp_path / "run"
-    killed = small_trainings.train_in_command(
-        "hybrid-psc", path, *overrides, script=interrupted_trainings.crash(tmp_path, step=step, seconds=seconds)
-    )
+def test_kill_and_resume_equals_no_interruption(finished, tmp_path):
+    path, workers = tmp_path / "run", ("data.in_memory=false", "data.workers=2")
+    script = interrupted_trainings.crash(tmp_path, step=17, seconds=0.0)
+    killed = small_trainings.train_in_command("hybrid-psc", path, *workers, script=script)
     small_trainings.finish(killed, code=-signal.SIGKILL)
-    done = [record["step"] for record in small_trainings.log(path)]
-    assert done == list(range(1, step + 1))
-    assert (path / "last.ckpt").exists() == (seconds == 0)
+    assert [record["step"] for record in small_trainings.log(path)] == list(range(1, 18))
     with (path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 18, "loss": 1.')  # a line cut off in the middle
     train.resume(path, device="cpu")
-    # Workers change nothing but the speed: these runs equal the one without.
+    # Workers change nothing but the speed: this run equals the one without.
     small_trainings.assert_same(finished, path)
     assert len(small_trainings.json_of(path / "environment.json")["resumed"]) == 1
+
+
+@pytest.mark.parametrize(("step", "seconds"), [(17, 0.0), (3, 1e9)], ids=["saved", "before anything was saved"])
+def test_an_error_in_the_middle_is_resumed_too(finished, tmp_path, step, seconds):
+    path = tmp_path / "run"
+    interrupted_trainings.stop(small_trainings.settings("hybrid-psc"), path, step=step, seconds=seconds)
+    assert [record["step"] for record in small_trainings.log(path)] == list(range(1, step + 1))
+    assert (path / "last.ckpt").exists() == (seconds == 0)
+    train.resume(path, device="cpu")
+    small_trainings.assert_same(finished, path)
 
 
 def test_muon_stages_and_pruning_resume_exactly_too(tmp_path):
@@ -151,33 +176,24 @@ def test_muon_stages_and_pruning_resume_exactly_too(tmp_path):
     overrides = ("optimizer.kind=muon", "optimizer.lr=0.05", "pruning.share=0.5", *stages)
     whole, parted = tmp_path / "whole", tmp_path / "parted"
     train.train(small_trainings.settings("ce", *overrides), whole, device="cpu")
-    killed = small_trainings.train_in_command(
-        "ce", parted, *overrides, script=interrupted_trainings.crash(tmp_path, step=17, seconds=0.0)
-    )
-    small_trainings.finish(killed, code=-signal.SIGKILL)
+    interrupted_trainings.stop(small_trainings.settings("ce", *overrides), parted, step=17)
     train.resume(parted, device="cpu")
     small_trainings.assert_same(whole, parted)
 
 
-@pytest.mark.parametrize("scale", [(), ("augment.stage_scale=1.5",)])
-def test_images_are_small_in_the_first_stages_and_as_they_are_in_the_last(tmp_path, monkeypatch, scale):
-    seen, forward = [], methods.CrossEntropy.forward
+def test_images_are_small_in_the_first_stages_and_cut_out_of_larger_ones_if_the_recipe_says_so(tmp_path, monkeypatch):
+    seen, losses, forward = list[tuple[int, tuple[int, ...]]](), list[float](), methods.CrossEntropy.forward
 
     def watched(method, batches, clock):
         seen.append((clock.step, tuple(batches[0].images.shape[-2:])))
         return forward(method, batches, clock)
 
     monkeypatch.setattr(methods.CrossEntropy, "forward", watched)
-    stages = "augment.stages=[[0.25, 8], [0.5, 12]]"
-    train.train(small_trainings.settings("ce", stages, *scale, "epochs=2"), tmp_path / "run", device="cpu")
-    assert seen == [(step, (size, size)) for step, size in enumerate([8, 8, 12, 12, 16, 16, 16, 16])]
-
-
-def test_small_images_are_cut_out_of_larger_ones_if_the_recipe_says_so(tmp_path):
-    losses = []
     for scale in ("1.0", "1.5"):
-        stages = ("augment.stages=[[0.5, 8]]", f"augment.stage_scale={scale}")
-        train.train(small_trainings.settings("ce", *stages, "epochs=1", "log_every=1"), tmp_path / scale, device="cpu")
+        seen.clear()
+        stages = ("augment.stages=[[0.25, 8], [0.5, 12]]", f"augment.stage_scale={scale}")
+        train.train(small_trainings.settings("ce", *stages, "epochs=2"), tmp_path / scale, device="cpu")
+        assert seen == [(step, (size, size)) for step, size in enumerate([8, 8, 12, 12, 16, 16, 16, 16])]
         losses.append(next(record["loss"] for record in small_trainings.log(tmp_path / scale) if "loss" in record))
     assert losses[0] != losses[1]  # of the same weights and images
 
@@ -205,36 +221,41 @@ def test_a_network_that_cannot_take_small_images_is_named(tmp_path):
         train.train(recipe.load("digits-lt/ce", recipe.parse_overrides(small)), tmp_path / "run", device="cpu")
 
 
-# Each step takes a while, so that there is time to interrupt.
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_and_exits_130(finished, tmp_path, number):
+def test_a_signal_saves_and_exits_130(finished, tmp_path):
     path, script = tmp_path / "run", tmp_path / "slow.py"
     script.write_text(interrupted_trainings.SLOW)
     process = small_trainings.train_in_command("hybrid-psc", path, script=script)
     interrupted_trainings.wait_for_log(process, path)
-    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
     out, err = small_trainings.finish(process, code=130)
     assert out == ""
     assert f"interrupted; continue with: longtail resume {path}" in err
     assert "Traceback" not in err
-    small_trainings.finish(small_trainings.command("resume", path))
+    train.resume(path)
+    small_trainings.assert_same(finished, path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_step_at_hand_is_finished_and_saved_after_a_signal(finished, tmp_path, number):
+    path = tmp_path / "run"
+    with interrupted_trainings.at_step(5, lambda: signal.raise_signal(number)), pytest.raises(KeyboardInterrupt):
+        train.train(small_trainings.settings("hybrid-psc"), path, device="cpu")
+    state = RunDir.open(path).read_checkpoint()
+    assert state is not None and state["step"] == 6
+    train.resume(path)
     small_trainings.assert_same(finished, path)
 
 
 def test_a_run_that_ended_but_was_not_written_up_is_finished_by_resume(finished, tmp_path):
-    path = tmp_path / "run"
-    train.train(small_trainings.settings("hybrid-psc"), path, device="cpu")
+    path = shutil.copytree(finished, tmp_path / "run")
     for name in ("summary.json", "model.safetensors", "predictions.parquet"):
         (path / name).unlink()
     train.resume(path)
     small_trainings.assert_same(finished, path)
 
 
-def test_resume_refuses_other_data_and_damaged_files(tmp_path):
-    path = tmp_path / "run"
-    train.train(small_trainings.settings("ce", "epochs=1"), path, device="cpu")
+def test_resume_refuses_other_data_and_damaged_files(short, tmp_path):
+    path = shutil.copytree(short.path, tmp_path / "run")
     split = (path / "split.json").read_text()
     (path / "split.json").write_text(split.replace('"fingerprint": "', '"fingerprint": "x'))
     with pytest.raises(ValueError, match="the data is not what it was"):
@@ -245,9 +266,8 @@ def test_resume_refuses_other_data_and_damaged_files(tmp_path):
         train.resume(path)
 
 
-def test_an_edited_recipe_is_noticed(tmp_path):
-    path = tmp_path / "run"
-    train.train(small_trainings.settings("ce", "epochs=1"), path, device="cpu")
+def test_an_edited_recipe_is_noticed(short, tmp_path):
+    path = shutil.copytree(short.path, tmp_path / "run")
     text = (path / "recipe.yaml").read_text()
     (path / "recipe.yaml").write_text(text.replace("width: 4", "width: 8"))
     with pytest.raises(ValueError, match=r"recipe\.yaml was changed since"):
@@ -295,11 +315,10 @@ def test_a_mistake_leaves_no_folder_behind(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_what_is_about_to_happen_is_a_line(tmp_path, capsys):
-    train.train(small_trainings.settings("ce", "epochs=1"), tmp_path / "run", device="cpu")
+def test_what_is_about_to_happen_is_a_line(short):
     assert (
         "digits-lt/ce: 304 images of 10 classes, 124 to 1 a class; resnet9, 0.03 M parameters; 1 epoch of 4 steps"
-        in capsys.readouterr().err
+        in short.messages
     )
 
 
@@ -349,21 +368,11 @@ def test_clipping_bounds_the_step(tmp_path, monkeypatch):
     assert min(weights) > 0.1
 
 
-def test_the_average_is_the_formula(tmp_path, monkeypatch):
-    seen: list[torch.Tensor] = []
-    learn = train_state.TrainState.train_step
-
-    def spy(self, *arguments, **keywords):
-        terms = learn(self, *arguments, **keywords)
-        seen.append(self.method.classifier.head.weight.detach().clone())
-        return terms
-
-    monkeypatch.setattr(train_state.TrainState, "train_step", spy)
-    train.train(small_trainings.settings("ce", "epochs=1"), tmp_path / "run", device="cpu")
-    expected = seen[0]
-    for weight in seen[1:]:
+def test_the_average_is_the_formula(short):
+    expected = short.weights[0]
+    for weight in short.weights[1:]:
         expected = 0.9 * expected + 0.1 * weight
-    torch.testing.assert_close(RunDir.open(tmp_path / "run").read_weights()["head.weight"], expected)
+    torch.testing.assert_close(RunDir.open(short.path).read_weights()["head.weight"], expected)
 
 
 def test_mixed_precision_runs_and_its_losses_are_float32(tmp_path, monkeypatch):
@@ -408,6 +417,7 @@ def test_a_run_keeps_the_precision_that_auto_was(tmp_path, monkeypatch):
 def test_a_part_of_a_step_costs_the_same_for_images_of_all_sizes():
     recipe = small_trainings.settings("ce", "augment.stages=[[0.5, 8]]")  # of 16 pixels
     cost = loop.step_cost(recipe, datamodule.load(recipe))
+    assert cost is not None
     costs = [cost(Clock.at(step=step, epochs=10, steps_per_epoch=4)) for step in (0, 39)]
     assert costs == pytest.approx([0.15 + 0.85 / 4, 1.0])
 
@@ -426,8 +436,7 @@ def test_images_of_several_processes_come_back_in_order(monkeypatch):
     assert evaluate.joined(parts[0], images=10, world=world)[:, 0] == pytest.approx(expected, rel=1e-5)
 
 
-def test_tensorboard_gets_the_numbers(tmp_path):
-    train.train(small_trainings.settings("ce", "epochs=1", "tensorboard=true"), tmp_path / "run", device="cpu")
-    files = list((tmp_path / "run" / "tensorboard").iterdir())
+def test_tensorboard_gets_the_numbers(short):
+    files = list((short.path / "tensorboard").iterdir())
     assert len(files) == 1
     assert b"cross_entropy" in files[0].read_bytes()

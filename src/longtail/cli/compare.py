@@ -29,7 +29,7 @@ def compare(
     from longtail.compare import compare
     from longtail.training import progress
 
-    with interruptible(again=True), progress.watching() as show:
+    with interruptible(again=True), progress.status() as show:
         found = compare.compare(
             names,
             out,
@@ -70,7 +70,7 @@ def reproduce(
 
     if overrides:
         raise ValueError(f"--set {overrides[0]!r} would make another row of it; allowed with reproduce: none")
-    with interruptible(again=True), progress.watching() as show:
+    with interruptible(again=True), progress.status() as show:
         found = reproduce.reproduce(
             rows or [], out, seeds=seeds, data_root=data_root, device=device, say=output.message, show=show
         )

@@ -68,7 +68,7 @@ def predict(
     with interruptible():
         model = prediction.load(run, device=hardware.runtime(device=device).device)
         images = inputs.read(paths or [inputs.STANDARD_INPUT], lines=sys.stdin.buffer, root=root)
-        with progress.counting("predicting", shown=not on_screen) as report:
+        with progress.counting("predicting", bar=not on_screen) as report:
             tally = predict_files.predict_files(
                 model, images, to, prior=prior, batch=batch, workers=workers, progress=report
             )

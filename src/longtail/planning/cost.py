@@ -18,7 +18,7 @@ from longtail.optim.schedules import Clock
 from longtail.recipe import Recipe, build
 from longtail.runtime import hardware
 from longtail.text import duration_about, quantity
-from longtail.training.state import Learner
+from longtail.training.state import TrainState
 
 _STEPS = 3  # that are timed at most, after one that is not
 _FEW = 4  # images a stream to begin with, and the factor to the next try
@@ -109,11 +109,11 @@ def _over_stages(noise: "_Noise", settings: Recipe, few: int, whole: float) -> f
 
 
 class _Noise:
-    """A training whose images are noise: the learner, its batches and its evaluation are those of any training."""
+    """A training whose images are noise: its state, its batches and its evaluation are those of any training."""
 
     def __init__(self, settings: Recipe, fabric: Fabric, *, classes: int, size: tuple[int, int]) -> None:
         self._settings, self._fabric, self._classes, self._size = settings, fabric, classes, size
-        self._learner = Learner(settings, fabric, np.ones(classes, np.int64), fetch=False)
+        self._state = TrainState(settings, fabric, np.ones(classes, np.int64), fetch=False)
 
     def step(self, few: int, *, progress: float = 1.0) -> tuple[int, float]:
         """Bytes that are kept for the backward pass, and seconds of a step, with `few` images a forward pass.
@@ -127,7 +127,7 @@ class _Noise:
         labels = np.arange((_STEPS + 1) * batch) % self._classes
         plan = batches.Plan(
             labels,
-            self._learner.method.streams,
+            self._state.method.streams,
             batch,
             seed=settings.seed,
             accumulate=settings.accumulate,
@@ -135,15 +135,15 @@ class _Noise:
         )
         clock = Clock.part(progress, epochs=settings.epochs, steps_per_epoch=plan.steps_per_epoch)
         stream = batches.in_memory(plan, self._images(len(labels)), start=0, stop=_STEPS + 1)
-        saved = _Saved(self._learner.method.parameters())
+        saved = _Saved(self._state.method.parameters())
         for step, micro_batches in enumerate(stream):
             start = time.perf_counter()
             # A rate of 0: noise teaches nothing, and may not make a loss infinite.
             if step:
-                self._learner.learn(micro_batches, plan, step, clock, rate=0.0)
+                self._state.train_step(micro_batches, plan, step, clock, rate=0.0)
             else:
                 with saved_tensors_hooks(saved.keep, saved.give):
-                    self._learner.learn(micro_batches, plan, step, clock, rate=0.0)
+                    self._state.train_step(micro_batches, plan, step, clock, rate=0.0)
             self._wait()
             if step:
                 seconds.append(time.perf_counter() - start)
@@ -156,21 +156,21 @@ class _Noise:
         pixels = self._images(_EVALUATED).contiguous()
         start = time.perf_counter()
         with torch.no_grad():
-            evaluate.predict(self._learner.classifier, [pixels], self._settings.augment, device=self._fabric.device)
+            evaluate.predict(self._state.classifier, [pixels], self._settings.augment, device=self._fabric.device)
         self._wait()
         return (time.perf_counter() - start) / _EVALUATED
 
     def weights(self) -> int:
         """Bytes of the network that predicts."""
-        return _bytes(self._learner.classifier.state_dict().values())
+        return _bytes(self._state.classifier.state_dict().values())
 
     def state(self) -> int:
         """Bytes of weights, their average, gradients and whatever the optimiser keeps."""
-        learner = self._learner
-        kept = [value for each in learner.optimizer.state.values() for value in each.values()]
-        gradients = _bytes(learner.method.parameters())
-        average = 0 if learner.average is None else _bytes(learner.average.parameters())
-        weights = _bytes(learner.method.state_dict().values())
+        state = self._state
+        kept = [value for each in state.optimizer.state.values() for value in each.values()]
+        gradients = _bytes(state.method.parameters())
+        average = 0 if state.average is None else _bytes(state.average.parameters())
+        weights = _bytes(state.method.state_dict().values())
         return weights + average + gradients + _bytes(each for each in kept if isinstance(each, Tensor))
 
     def _images(self, number: int) -> Tensor:

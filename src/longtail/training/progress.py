@@ -1,4 +1,4 @@
-"""Progress: what somebody who waits sees of a training, or of other work on many images."""
+"""Progress bars and lines: for a training, and for other work on many images."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ def messages(console: Console, *, silent: bool = False) -> Callable[[str], None]
 
 
 class Display:
-    """A bar in a terminal, and a line from time to time elsewhere, with rate, time left and the latest accuracies.
+    """A bar in a terminal, and a line from time to time in a file, with rate, time left and the latest accuracies.
 
     Args:
         steps: of the whole training.
@@ -44,14 +44,10 @@ class Display:
 
     def __init__(self, *, steps: int, done: int, console: Console, silent: bool = False) -> None:
         self._done, self._console, self._silent = done, console, silent
+        self._message = messages(console, silent=silent or console.is_terminal)
         self._started = self._printed = time.monotonic()
         self._pace, self._loss, self._latest = "", "", ""
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[pace]}"),
-        )
+        self._bar = _bar()
         self._task = self._bar.add_task("preparing", total=steps, completed=done, pace="")
         # Two lines, so that 80 columns hold everything; both are gone when the results are printed.
         self._live = Live(get_renderable=self._picture, console=console, transient=True, refresh_per_second=4)
@@ -105,63 +101,67 @@ class Display:
 
     def _line(self, clock: Clock) -> None:
         self._printed = time.monotonic()
-        if not (self._silent or self._console.is_terminal):
-            line = f"epoch {clock.epoch + 1}/{clock.epochs}, {self._pace}, {self._loss}{self._latest}"
-            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._message(f"epoch {clock.epoch + 1}/{clock.epochs}, {self._pace}, {self._loss}{self._latest}")
 
 
 @contextmanager
 def counting(
-    words: str, *, console: Console | None = None, shown: bool = True
+    work: str, *, console: Console | None = None, bar: bool = True
 ) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar in a terminal, and a line from time to time elsewhere, with rate and time left.
+    """A bar in a terminal, and a line from time to time in a file, with rate and time left.
 
-    Gives the function that is told how many of how many are done.
+    Gives the function to report to: how many are done, and of how many, if that is known.
 
     Args:
-        words: what is being done.
+        work: what is being done.
         console: where to write; `None` is standard error.
-        shown: `False` leaves the terminal to others.
+        bar: `False` leaves the terminal to others.
     """
     where, started = console or Console(stderr=True), time.monotonic()
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[pace]}"),
-    )
-    # What goes to standard output meanwhile must get there, and not to where the bar is.
-    hidden = not (shown and where.is_terminal)
-    with Progress(*columns, console=where, transient=True, disable=hidden, redirect_stdout=False) as bar:
-        task, printed = bar.add_task(words, total=None, pace=""), started
+    message, printed = messages(where, silent=where.is_terminal), started
+    with _bar(console=where, visible=bar and where.is_terminal) as progress:
+        task = progress.add_task(work, total=None, pace="")
 
-        def tell(done: int, of: int | None) -> None:
+        def report(done: int, of: int | None) -> None:
             nonlocal printed
             now = time.monotonic()
             rate = done / max(now - started, 1e-9)
             left = f", {clock_time((of - done) / max(rate, 1e-9))} left" if of is not None else ""
-            bar.update(task, completed=done, total=of, pace=f"{rate:,.0f}/s{left}")
-            if not where.is_terminal and now - printed > SECONDS_BETWEEN_LINES:
+            progress.update(task, completed=done, total=of, pace=f"{rate:,.0f}/s{left}")
+            if now - printed > SECONDS_BETWEEN_LINES:
                 printed = now
-                count = f"{done:,}{f'/{of:,}' if of is not None else ''}"
-                where.print(f"{words}: {count}, {rate:,.0f}/s{left}", highlight=False, markup=False, soft_wrap=True)
+                message(f"{work}: {done:,}{f'/{of:,}' if of is not None else ''}, {rate:,.0f}/s{left}")
 
-        yield tell
+        yield report
 
 
 @contextmanager
-def watching() -> Iterator[Callable[[str], None]]:
-    """A line that changes in a terminal, and one a minute elsewhere; gives the function that is told what it says."""
-    where, told = Console(stderr=True), time.monotonic()
+def status() -> Iterator[Callable[[str], None]]:
+    """A line that changes in a terminal, and one a minute in a file; gives the function that sets it."""
+    where, printed = Console(stderr=True), time.monotonic()
     if where.is_terminal:
-        with where.status("") as status:
-            yield lambda text: status.update(Text(text, no_wrap=True, overflow="ellipsis"))
+        with where.status("") as line:
+            yield lambda text: line.update(Text(text, no_wrap=True, overflow="ellipsis"))
         return
+    message = messages(where)
 
     def show(text: str) -> None:
-        nonlocal told
-        if time.monotonic() - told > 2 * SECONDS_BETWEEN_LINES:
-            told = time.monotonic()
-            where.print(text, highlight=False, markup=False, soft_wrap=True)
+        nonlocal printed
+        if time.monotonic() - printed > 2 * SECONDS_BETWEEN_LINES:
+            printed = time.monotonic()
+            message(text)
 
     yield show
+
+
+def _bar(*, console: Console | None = None, visible: bool = True) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[pace]}"),
+        console=console,
+        transient=True,
+        disable=not visible,
+        redirect_stdout=False,  # results must get there, and not to where the bar is
+    )

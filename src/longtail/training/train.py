@@ -59,7 +59,7 @@ def train(
     message = progress.messages(console, silent=not first)
     for line in advice:
         message(line)
-    with progress.counting("decoding images", console=console, shown=first) as report:
+    with progress.counting("decoding images", console=console, bar=first) as report:
         listed, data_root = (data, None) if isinstance(data, custom_data.Listed) else (None, data)
         task = datamodule.load(settings, listed=listed, data_root=data_root, say=message, progress=report)
     method = build.method(settings, task.counts)
@@ -122,7 +122,7 @@ def resume(
     )
     console = Console(stderr=True)
     with run.locked() if fabric.global_rank == 0 else nullcontext():
-        with progress.counting("decoding images", console=console, shown=fabric.global_rank == 0) as report:
+        with progress.counting("decoding images", console=console, bar=fabric.global_rank == 0) as report:
             task = datamodule.load(settings, run=run, data_root=data_root, progress=report)
         loop.batch_plan(settings, task, build.method(settings, task.counts, fetch=False), fabric)
         saved = run.read_checkpoint()
