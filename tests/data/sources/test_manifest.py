@@ -1,25 +1,16 @@
 """Manifests: any text in any dialect comes back; every mistake is one line that says where it is."""
 
-import csv
-import io
 import json
-import tempfile
-import unicodedata
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from longtail.data import sources
 from longtail.data.source import PARTS
 from longtail.data.sources.columns import GROUPS, LABEL, PART_NAMES, PATH, SPLIT
-from support import fake_datasets
 from support.fake_datasets import encode, picture
 from support.messages import one_line
 
@@ -41,92 +32,6 @@ def rows(listing: sources.Listing) -> list[tuple[str, str]]:
     """Path and class of each image."""
     source = listing.source
     return [(source.ids[i], source.class_names[label]) for i, label in enumerate(source.labels)]
-
-
-# --- whatever is in it, comes back -----------------------------------------------------------------------------------
-
-# Files may have any name but of NUL and slashes; names of classes lose the blanks around them.
-_anything = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)
-_classes = _anything.map(lambda name: unicodedata.normalize("NFC", name).strip()).filter(bool)
-
-
-@st.composite
-def _tables(draw: st.DrawFn) -> tuple[list[str], list[list[str]], dict[str, int]]:
-    """Names of columns, rows, and where path, label and split are among the columns."""
-    names = draw(st.lists(_classes, min_size=2, max_size=4, unique=True))
-    files = draw(
-        st.lists(_anything.map(lambda name: f"d/{name.replace('/', '_')}.png"), min_size=2, max_size=8, unique=True)
-    )
-    labels = [*names[:2], *draw(st.lists(st.sampled_from(names), min_size=len(files) - 2, max_size=len(files) - 2))]
-    parts = draw(st.lists(st.sampled_from([*PART_NAMES, ""]), min_size=len(files), max_size=len(files)))
-    columns = {
-        draw(st.sampled_from(PATH)): files,
-        draw(st.sampled_from(LABEL)).upper(): labels,
-        draw(st.sampled_from(SPLIT)).title(): parts,
-        "weather": draw(st.lists(_anything, min_size=len(files), max_size=len(files))),
-    }
-    order = draw(st.permutations([*columns]))
-    place = {kind: order.index(name) for kind, name in zip(("path", "label", "split"), columns, strict=False)}
-    return order, [list(row) for row in zip(*(columns[name] for name in order), strict=True)], place
-
-
-def _check(listing: sources.Listing, written: Sequence[Sequence[str]], place: dict[str, int]) -> None:
-    assert rows(listing) == [(row[place["path"]], row[place["label"]]) for row in written]
-    said = [PARTS.index(PART_NAMES[row[place["split"]]]) if row[place["split"]] else -1 for row in written]
-    assert listing.parts is not None and listing.parts.tolist() == said
-    assert any(note.startswith("columns not used") for note in listing.notes)
-
-
-@given(
-    table=_tables(),
-    delimiter=st.sampled_from([",", ";", "\t"]),
-    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
-    ending=st.sampled_from(["\n", "\r\n"]),
-    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
-    blank=st.booleans(),
-)
-def test_any_csv_comes_back(table: Any, delimiter: str, quoting: Any, ending: str, encoding: str, blank: bool) -> None:
-    names, written, place = table
-    text = io.StringIO()
-    if any("\r" in cell for row in written for cell in row):
-        quoting = csv.QUOTE_ALL  # Python 3.11 forgets to quote a bare carriage return
-    writer = csv.writer(text, delimiter=delimiter, quoting=quoting, lineterminator=ending)
-    writer.writerows([names, *written])
-    with tempfile.TemporaryDirectory() as folder:
-        content = text.getvalue() + (ending + delimiter * (len(names) - 1) + ending) * blank
-        file = Path(folder, "birds.tsv" if delimiter == "\t" else "birds.csv")
-        file.write_bytes(content.encode(encoding))
-        _pretend(folder, written, place)
-        _check(sources.read(file), written, place)
-
-
-@given(table=_tables(), ascii_only=st.booleans())
-def test_any_json_lines_come_back(table: Any, ascii_only: bool) -> None:
-    names, written, place = table
-    with tempfile.TemporaryDirectory() as folder:
-        lines = [json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=ascii_only) for row in written]
-        file = manifest(Path(folder), "\n\n".join(lines), "birds.jsonl")
-        _pretend(folder, written, place)
-        _check(sources.read(file), written, place)
-
-
-@given(table=_tables(), categorical=st.booleans())
-def test_any_parquet_comes_back(table: Any, categorical: bool) -> None:
-    names, written, place = table
-    with tempfile.TemporaryDirectory() as folder:
-        columns = [pyarrow.array(column) for column in zip(*written, strict=True)]
-        if categorical:
-            columns = [column.dictionary_encode() for column in columns]
-        pyarrow.parquet.write_table(pyarrow.table(columns, names), Path(folder, "birds.parquet"))
-        _pretend(folder, written, place)
-        _check(sources.read(Path(folder, "birds.parquet")), written, place)
-
-
-def _pretend(folder: str, written: Sequence[Sequence[str]], place: dict[str, int]) -> None:
-    """One of the files is there."""
-    file = Path(folder, written[0][place["path"]])
-    file.parent.mkdir()
-    file.write_bytes(b"")
 
 
 # --- columns and rows -------------------------------------------------------------------------------------------------
@@ -316,30 +221,6 @@ def test_a_mistake_is_one_line_that_says_where(tmp_path: Path, text: str, words:
     one_line(error, file, *words)
 
 
-def test_text_in_another_encoding(tmp_path: Path) -> None:
-    (tmp_path / "birds.csv").write_bytes("path,label\na.png,x\nb.png,Häher\n".encode("cp1252"))
-    with pytest.raises(ValueError, match="not UTF-8") as error:
-        sources.read(tmp_path / "birds.csv")
-    one_line(error, tmp_path / "birds.csv line 3", "save it as UTF-8")
-
-
-@pytest.mark.parametrize(
-    ("lines", "words"),
-    [
-        (['{"path": "a.png", "label": "x"}', "", '{"path": "b.png", '], ["line 3", "not JSON"]),
-        (['{"path": "a.png", "label": "x"}', "[1]"], ["line 2", "object"]),
-        (['{"path": "a.png", "label": "x"}', "[" * 100_000], ["line 2", "not JSON"]),
-        (['{"path": "a.png", "label": "x"}', '{"path": "b.png", "label": ["x", "y"]}'], ["line 2", "['x', 'y']"]),
-        (['{"path": "a.png", "label": "x"}', '{"label": "x"}'], ["line 2", "no path"]),
-    ],
-)
-def test_a_mistake_in_json_lines(tmp_path: Path, lines: list[str], words: list[str]) -> None:
-    file = manifest(tmp_path, "\n".join(lines), "birds.jsonl")
-    with pytest.raises(ValueError, match="birds") as error:
-        sources.read(file)
-    one_line(error, file, *words)
-
-
 def test_named_columns(tmp_path: Path) -> None:
     file = manifest(tmp_path, "path,label,art,patient\na.png,x,k,1\nb.png,x,l,1\nc.png,x,l,2\n")
     listing = sources.read(file, label_column="art", group_column="patient")
@@ -355,64 +236,3 @@ def test_named_columns(tmp_path: Path) -> None:
 
 
 # --- parquet with images in it ----------------------------------------------------------------------------------------
-
-
-def test_embedded_images(tmp_path: Path) -> None:
-    written = fake_datasets.write_cifar_parquet(tmp_path, "cifar10", per_class_train=2, per_class_test=1, parts=2)
-    for folder in (tmp_path / "cifar10", tmp_path):
-        if folder == tmp_path:  # as in a repository of the Hub
-            (tmp_path / "cifar10").rename(tmp_path / "data")
-        listing = sources.read(folder)
-        both = [*written["train"].pixels, *written["test"].pixels]
-        assert listing.form.startswith("parquet with images in it")
-        assert listing.source.class_names == fake_datasets.CIFAR10_CLASSES
-        np.testing.assert_array_equal(
-            listing.source.labels, np.concatenate([written["train"].labels, written["test"].labels])
-        )
-        assert listing.parts is not None and listing.parts.tolist() == [0] * 20 + [2] * 10
-        assert listing.source.ids[19:21] == ["train/19", "test/0"]
-        for i in (0, 12, 19, 20, 29):
-            np.testing.assert_array_equal(listing.source.image(i), both[i])
-
-
-def test_embedded_images_with_labels_in_text_or_without(tmp_path: Path) -> None:
-    table = pyarrow.table({"image": [PNG, b"", PNG], "species": ["x", None, "y"], "site": [1, 1, 2]})
-    pyarrow.parquet.write_table(table, tmp_path / "birds.parquet")
-    listing = sources.read(tmp_path / "birds.parquet")
-    assert rows(listing) == [("birds/0", "x"), ("birds/2", "y")]
-    assert listing.groups["location"].tolist() == [0, 1]
-    assert listing.notes == (f"passed over 1 image without a label (the first: {tmp_path / 'birds.parquet'} row 2)",)
-    assert listing.source.image(1).shape == (8, 8, 3)
-    images = sources.unlabelled(tmp_path / "birds.parquet")
-    assert list(images.ids) == ["birds/0", "birds/1", "birds/2"] and images.encoded(1) == b""
-
-
-def test_two_columns_of_class_labels(tmp_path: Path) -> None:
-    names = {"_type": "ClassLabel", "names": ["x", "y"]}
-    metadata = {"huggingface": json.dumps({"info": {"features": {"fine_label": names, "coarse_label": names}}})}
-    columns = {"img": [{"bytes": PNG}] * 3, "fine_label": [0, 1, -1], "coarse_label": [0, 0, 7]}
-    file = tmp_path / "birds.parquet"
-    pyarrow.parquet.write_table(pyarrow.table(columns, metadata=metadata), file)
-    assert rows(sources.read(file, label_column="fine_label")) == [("birds/0", "x"), ("birds/1", "y")]
-    with pytest.raises(ValueError, match="row 3: coarse_label is 7; allowed: 0 to 1") as error:
-        sources.read(file)
-    columns["coarse_label"] = [0, 0, 1]
-    pyarrow.parquet.write_table(pyarrow.table(columns, metadata=metadata), file)
-    with pytest.raises(ValueError, match="fine_label and coarse_label could both be the class") as error:
-        sources.read(file)
-    one_line(error, file, "data.label_column")
-
-
-def test_damaged_parquet(tmp_path: Path) -> None:
-    (tmp_path / "birds.parquet").write_bytes(b"PAR1")
-    with pytest.raises(ValueError, match="not a complete parquet file") as error:
-        sources.read(tmp_path / "birds.parquet")
-    one_line(error, tmp_path / "birds.parquet")
-
-
-def test_a_missing_part_of_a_large_table(tmp_path: Path) -> None:
-    fake_datasets.write_cifar_parquet(tmp_path, "cifar10", per_class_train=1, per_class_test=1, parts=3)
-    (tmp_path / "cifar10" / "test-00001-of-00003.parquet").unlink()
-    with pytest.raises(ValueError, match="as many parts as they say") as error:
-        sources.read(tmp_path / "cifar10")
-    one_line(error, tmp_path / "cifar10", "test-00000-of-00003.parquet")
