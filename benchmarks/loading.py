@@ -85,17 +85,8 @@ def ours(source: sources.Source, side: int) -> Iterator[Tensor]:
     """Normalised float views as training makes them."""
     settings = augment.Augmentation(mean=MEAN, std=STD, flip=0.5)
     plan = batches.Plan(source.labels, (batches.Stream("instance", views=2),), BATCH, seed=0)
-    steps = batches.decoded(
-        plan,
-        source,
-        np.arange(len(source.labels)),
-        size=side,
-        area=AREA,
-        workers=WORKERS,
-        pin_memory=False,
-        start=0,
-        stop=FOREVER,
-    )
+    encoded = batches.Encoded(source, np.arange(len(source.labels)), size=side, area=AREA)
+    steps = batches.decoded(plan, encoded, workers=WORKERS, start=0, stop=FOREVER)
     for step, [(batch,)] in enumerate(steps):
         drawn = augment.draw(settings, views=2, batch=BATCH, height=side, width=side, key=(0, 0, step))
         yield augment.augment(batch.images, drawn, settings)

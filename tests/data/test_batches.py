@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from longtail.data.batches import Batch, Plan, Sampling, Stream, decoded, in_memory, in_order, order, stack
+from longtail.data.batches import Batch, Encoded, Plan, Sampling, Stream, decoded, in_memory, in_order, order, stack
 from longtail.data.sources import Source
 from support.fake_datasets import picture
 
@@ -162,8 +162,7 @@ INDICES = np.arange(len(LONG_TAIL))[::-1].copy()  # where in the source the plan
 
 
 def decode(plan: Plan, source: Source, start: int = 0, stop: int = 9, workers: int = 0, **options: Any) -> list[Step]:
-    options = {"size": None, "area": None, "pin_memory": False, **options}
-    return list(decoded(plan, source, INDICES, workers=workers, start=start, stop=stop, **options))
+    return list(decoded(plan, Encoded(source, INDICES, **options), workers=workers, start=start, stop=stop))
 
 
 def same(actual: list[Step], expected: list[Step]) -> None:
@@ -241,9 +240,7 @@ def test_views_streams_steps_and_seeds_differ() -> None:
 
     def of(seed: int) -> Tensor:
         plan = Plan(labels, both, 2, seed=seed)
-        steps = decoded(
-            plan, large, np.zeros(2, int), size=8, area=(0.1, 0.5), workers=0, pin_memory=False, start=0, stop=2
-        )
+        steps = decoded(plan, Encoded(large, np.zeros(2, int), size=8, area=(0.1, 0.5)), start=0, stop=2)
         # One picture, cut 2 seeds x 2 steps x 2 streams x 2 views x 2 rows times.
         return torch.stack([batch.images for step in steps for micro in step for batch in micro])
 
@@ -259,17 +256,8 @@ def test_labels_match_images() -> None:
 
     plan = Plan(labels, DUAL, 12, seed=0)
     for area in (None, (0.1, 1.0)):
-        for [micro] in decoded(
-            plan,
-            Source(labels, ("a", "b", "c", "d"), colour, [""] * 12),
-            np.arange(12),
-            size=8,
-            area=area,
-            workers=0,
-            pin_memory=False,
-            start=0,
-            stop=3,
-        ):
+        source = Source(labels, ("a", "b", "c", "d"), colour, [""] * 12)
+        for [micro] in decoded(plan, Encoded(source, np.arange(12), size=8, area=area), start=0, stop=3):
             for batch in micro:
                 for view in batch.images:
                     assert (view[:, 1] == 50 * batch.labels[:, None, None]).all()
@@ -357,7 +345,7 @@ def gone(processes: list[Any]) -> bool:
 
 
 def running(plan: Plan) -> tuple[Any, Step]:
-    steps = decoded(plan, SAME, INDICES, size=None, area=None, workers=2, pin_memory=False, start=0, stop=40)
+    steps = decoded(plan, Encoded(SAME, INDICES), workers=2, start=0, stop=40)
     assert not children()  # nothing is started before it is asked for
     return steps, next(steps)
 
@@ -389,9 +377,7 @@ import numpy as np
 from longtail.data import batches, sources
 source = sources.Source(np.zeros(64, int), ("a",), lambda i: np.zeros((8, 8, 3), np.uint8), [""] * 64)
 plan = batches.Plan(source.labels, (batches.Stream("instance"),), 2, seed=0)
-steps = batches.decoded(
-    plan, source, np.arange(64), size=None, area=None, workers=2, pin_memory=False, start=0, stop=1000
-)
+steps = batches.decoded(plan, batches.Encoded(source, np.arange(64)), workers=2, start=0, stop=1000)
 next(steps)
 raise AssertionError("a bug")
 """

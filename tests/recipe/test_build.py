@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from longtail import recipe
 from longtail.data.batches import Mixed
-from longtail.data.infobatch import Weights
+from longtail.data.sampler import Weights
 from longtail.optim import schedules
 from longtail.optim.schedules import Clock
 from longtail.recipe import build, loading, model
@@ -115,7 +115,7 @@ def test_methods_are_what_their_settings_say_of_them(part: Any) -> None:
     assert method.streams[0].sampling == part.drawn
     assert (step.each is not None) == part.loss_of_each_image
     if part.loss_of_each_image:
-        weighted = given[0]._replace(weights=Weights(torch.ones(ROWS, dtype=torch.bool), 2.0, 1.0))
+        weighted = given[0]._replace(weights=Weights(torch.full((ROWS,), 2.0)))
         torch.testing.assert_close(method((weighted,), HALF).loss, 2 * step.loss)
     if part.takes_mixed_images:
         other = (given[0].labels + 1) % CLASSES

@@ -5,8 +5,11 @@ import signal
 import numpy as np
 import pyarrow.parquet
 import pytest
+import torch
+from torch import nn
 
 from longtail.runs.folder import RunDir
+from longtail.runtime import distributed
 from longtail.training import train
 from support import interrupted_trainings, small_trainings, two_processes
 
@@ -101,3 +104,17 @@ def test_a_signal_saves_and_exits_130(tmp_path):
     assert out == "" and "Traceback" not in err
     state = RunDir.open(tmp_path / "run").read_checkpoint()
     assert state is not None and state["step"] == small_trainings.log(tmp_path / "run")[-1]["step"]
+
+
+def test_shared_batch_normalisations_take_the_place_of_others_and_keep_their_tensors():
+    twice = nn.BatchNorm2d(4)  # a layer in two places stays one
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), twice, nn.Sequential(nn.BatchNorm2d(4, eps=0.1)).eval(), twice)
+    before = network.state_dict(keep_vars=True)
+    assert distributed.share_batchnorm(network, torch.device("cpu")) is network
+    after = network.state_dict(keep_vars=True)
+    assert [*before] == [*after]
+    assert all(after[name] is value for name, value in before.items())
+    norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
+    assert {type(norm) for norm in norms} == {distributed.SharedBatchNorm}
+    assert [(norm.eps, norm.training) for norm in norms] == [(1e-5, True), (0.1, False)]
+    assert network[1] is network[3]

@@ -74,15 +74,16 @@ def normalised(rank: int | None) -> dict[str, torch.Tensor]:
         torch.randn(6, 3, 4, 4, generator=generator, dtype=torch.float64) * torch.arange(1, 7).view(6, 1, 1, 1) + 50
     )
     goal = torch.randn(6, 3, 4, 4, generator=generator, dtype=torch.float64)
-    norm = nn.BatchNorm2d(3, dtype=torch.float64)
+    norm: nn.Module = nn.BatchNorm2d(3, dtype=torch.float64)
     if rank is not None:
-        process_group.share_batchnorm(norm, torch.device("cpu"))
+        norm = process_group.share_batchnorm(norm, torch.device("cpu"))
+    weight = norm.get_parameter("weight")
     x = mine(images, rank).requires_grad_()
     y = norm(x)
     (y * mine(goal, rank)).pow(2).sum().backward()
-    assert x.grad is not None and norm.weight.grad is not None
+    assert x.grad is not None and weight.grad is not None
     buffers = {name: buffer for name, buffer in norm.named_buffers() if name != "num_batches_tracked"}
-    return {"y": y, "x.grad": x.grad, "weight.grad": norm.weight.grad, **buffers}
+    return {"y": y, "x.grad": x.grad, "weight.grad": weight.grad, **buffers}
 
 
 def sc_gradients(rank: int | None) -> dict[str, torch.Tensor]:

@@ -16,7 +16,7 @@ from torch import nn
 
 from longtail import methods, networks, recipe
 from longtail.data import class_counts
-from longtail.data.infobatch import Pruning
+from longtail.data.infobatch import InfoBatch
 from longtail.inference import evaluate
 from longtail.losses import contrastive
 from longtail.optim.schedules import Clock
@@ -199,13 +199,13 @@ def test_images_are_small_in_the_first_stages_and_cut_out_of_larger_ones_if_the_
 
 
 def test_with_pruning_what_was_hard_is_shown_more_often_until_the_end_is_near(tmp_path, monkeypatch):
-    seen, learned = [], Pruning.learned
+    seen, observe = [], InfoBatch.observe
 
-    def watched(pruning, rows, losses):
-        seen.append((pruning.epoch, rows, pruning.easy.copy()))
-        learned(pruning, rows, losses)
+    def watched(sampler, rows, losses):
+        seen.append((sampler.epoch, rows, sampler.easy.copy()))
+        observe(sampler, rows, losses)
 
-    monkeypatch.setattr(Pruning, "learned", watched)
+    monkeypatch.setattr(InfoBatch, "observe", watched)
     train.train(
         small_trainings.settings("ce", "pruning.share=0.5", "pruning.until=0.75"), tmp_path / "run", device="cpu"
     )

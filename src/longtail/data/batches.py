@@ -1,31 +1,24 @@
 """Streams and batches: which images go into each step, and the loader that decodes them."""
 
-import os
-import signal
-import sys
-import threading
-import traceback
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from itertools import chain
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from longtail.data.crops import centre_crop, channels_first, random_crop
-from longtail.data.infobatch import Pruning, Weights
+from longtail.data.loader import by_workers
+from longtail.data.sampler import Sampler, Weights
 from longtail.data.source import Source
 from longtail.runtime.seeds import DECODE, ORDER
 
 Sampling = Literal["instance", "balanced"]
 Rows = tuple[Int[np.ndarray, " batch"], ...]
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 class Stream(NamedTuple):
@@ -71,11 +64,11 @@ class Batch(NamedTuple):
 def order(
     labels: Int[np.ndarray, " images"], sampling: Sampling, *, seed: int, stream: int, epoch: int
 ) -> Int[np.ndarray, " images"]:
-    """The order in which a stream shows images during one epoch.
+    """The order in which a stream draws images during one epoch.
 
     Any epoch can be asked for directly: nothing is remembered. "instance" is a permutation. "balanced" deals the
     classes in shuffled rounds: from the start of the epoch on, two classes never differ by more than one image, and in
-    any stretch of it by no more than two. It deals the images of a class without repetition until all were shown, so
+    any stretch of it by no more than two. It deals the images of a class without repetition until all were dealt, so
     images of rare classes come many times, some of frequent classes not at all. A class without images is left out.
 
     Args:
@@ -96,11 +89,11 @@ def order(
     classes = np.unique(labels)
     rounds = -(-n // len(classes))
     turns = rng.permuted(np.tile(classes, (rounds, 1)), axis=1).ravel()[:n]
-    shown = np.empty(n, dtype=np.int64)
+    dealt = np.empty(n, dtype=np.int64)
     for turn, images in zip(_by_class(turns, classes), _by_class(labels, classes), strict=True):
         passes = -(-len(turn) // len(images))
-        shown[turn] = rng.permuted(np.tile(images, (passes, 1)), axis=1).ravel()[: len(turn)]
-    return shown
+        dealt[turn] = rng.permuted(np.tile(images, (passes, 1)), axis=1).ravel()[: len(turn)]
+    return dealt
 
 
 def _by_class(labels: Int[np.ndarray, " n"], classes: Int[np.ndarray, " classes"]) -> list[np.ndarray]:
@@ -109,13 +102,13 @@ def _by_class(labels: Int[np.ndarray, " n"], classes: Int[np.ndarray, " classes"
     return np.split(positions, np.searchsorted(labels[positions], classes[1:]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
-    """Which images every process sees in every step, from arguments alone; with pruning, from losses too.
+    """Which images every process sees in every step, from arguments alone.
 
     A step takes `batch_size` images of each stream, over all processes. They are cut into `accumulate` micro-batches,
     and a process takes every `world`-th row of each: the union over processes does not depend on their number. An
-    epoch has as many steps as whole batches fit into the natural set; the rest of its order is not shown.
+    epoch has as many steps as whole batches fit into the natural set; the rest of its order is not used.
 
     Args:
         labels: `(N,)` of the training images.
@@ -125,7 +118,6 @@ class Plan:
         accumulate: micro-batches a step, at least 1.
         rank: of this process, in `[0, world)`.
         world: number of processes.
-        pruning: draws the order of the only stream, an epoch at a time; `None`: chance alone does.
     Raises: ValueError if the batch is larger than the data, or cannot be divided.
     """
 
@@ -136,8 +128,6 @@ class Plan:
     accumulate: int = 1
     rank: int = 0
     world: int = 1
-    pruning: Pruning | None = None
-    _last: dict[int, tuple[int, Int[np.ndarray, " images"]]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.batch_size > len(self.labels):
@@ -153,29 +143,20 @@ class Plan:
         return len(self.labels) // self.batch_size
 
     def rows(self, step: int) -> Rows:
-        """Indices of the images of one step over all processes, `(batch_size,)` for each stream.
-
-        With pruning, only the steps of the epoch that it has begun can be asked for.
-        """
+        """Indices of the images of one step over all processes, `(batch_size,)` for each stream."""
         epoch, position = divmod(step, self.steps_per_epoch)
         chosen = slice(position * self.batch_size, (position + 1) * self.batch_size)
-        return tuple(self._order(stream, epoch)[chosen] for stream in range(len(self.streams)))
-
-    def _order(self, stream: int, epoch: int) -> Int[np.ndarray, " images"]:
-        """The epoch's order; the last one is kept only to save the time of drawing it again for every step."""
-        if self.pruning is not None:
-            if epoch != self.pruning.epoch:
-                raise ValueError(f"epoch {epoch} cannot be asked for: pruning has begun epoch {self.pruning.epoch}")
-            return self.pruning.order
-        if self._last.get(stream, (-1,))[0] != epoch:
-            drawn = order(self.labels, self.streams[stream].sampling, seed=self.seed, stream=stream, epoch=epoch)
-            self._last[stream] = (epoch, drawn)
-        return self._last[stream][1]
+        return tuple(_order_of(self, stream, epoch)[chosen] for stream in range(len(self.streams)))
 
     def shares(self) -> list[slice]:
         """Positions within a step's rows that this process takes, one slice per micro-batch."""
         micro = self.batch_size // self.accumulate
         return [slice(start + self.rank, start + micro, self.world) for start in range(0, self.batch_size, micro)]
+
+
+@lru_cache(maxsize=4)  # only to save the time of drawing an order again for every step of its epoch
+def _order_of(plan: Plan, stream: int, epoch: int) -> Int[np.ndarray, " images"]:
+    return order(plan.labels, plan.streams[stream].sampling, seed=plan.seed, stream=stream, epoch=epoch)
 
 
 def in_memory(
@@ -184,6 +165,7 @@ def in_memory(
     *,
     start: int,
     stop: int,
+    sampler: Sampler | None = None,
     progress: Callable[[int], float] = lambda _step: 0.0,
 ) -> Generator[list[tuple[Batch, ...]], None, None]:
     """Batches of the steps `start` to `stop` from images that are already decoded: looking up is indexing.
@@ -193,24 +175,28 @@ def in_memory(
         pixels: `(N, 3, H, W)`, on the device that trains.
         start: first step.
         stop: the step after the last.
-        progress: of the training, in `[0, 1]`, at a step that comes next; only a plan with pruning asks.
+        sampler: draws and weighs the images of the first stream; `None`: the plan does, and all weigh the same.
+        progress: of the training, in `[0, 1]`, at a step that comes next; only a sampler asks.
     Yields: per step a list of micro-batches, each with one batch a stream. Views are one image repeated, not copied.
     """
     labels = torch.from_numpy(plan.labels).to(pixels.device)
     for step in range(start, stop):
-        if plan.pruning is not None:
-            plan.pruning.begin(step // plan.steps_per_epoch, progress=progress(step))
-        rows = plan.rows(step)
-        weights = None if plan.pruning is None else plan.pruning.weights(rows[0]).to(pixels.device)
-        yield [
-            tuple(
-                _look_up(pixels, labels, torch.from_numpy(row[share]), stream.views)._replace(
-                    weights=None if weights is None else weights.rows(share)
-                )
+        rows, weights = plan.rows(step), None
+        if sampler is not None:
+            sampler.begin(step, progress=progress(step))
+            rows = (sampler.rows(step), *rows[1:])
+            weights = sampler.weights(rows[0]).to(pixels.device)
+        step_batches = []
+        for share in plan.shares():
+            looked_up = (
+                _look_up(pixels, labels, torch.from_numpy(row[share]), stream.views)
                 for row, stream in zip(rows, plan.streams, strict=True)
             )
-            for share in plan.shares()
-        ]
+            first, *others = looked_up
+            if weights is not None:
+                first = first._replace(weights=weights.rows(share))
+            step_batches.append((first, *others))
+        yield step_batches
 
 
 def _look_up(pixels: Tensor, labels: Tensor, index: Tensor, views: int) -> Batch:
@@ -233,132 +219,61 @@ def _shares(plan: Plan, start: int, stop: int) -> Iterator[_Share]:
             yield _Share(step, share, tuple(row[share] for row in rows))
 
 
-def _decode(
-    plan: Plan,
-    source: Source,
-    indices: np.ndarray,
-    size: int | None,
-    area: tuple[float, float] | None,
-    share: _Share,
-) -> tuple[Batch, ...]:
+class Encoded(NamedTuple):
+    """Images that are decoded when a batch needs them, and cropped to squares of one size.
+
+    Args:
+        source: decodes them.
+        indices: `(N,)` positions in the source of a plan's images.
+        size: side in pixels to which images are cropped and resized; `None` takes them as they are, all of one size.
+        area: area range of a random resized crop, drawn anew for each view; `None` crops the centre.
+    """
+
+    source: Source
+    indices: Int[np.ndarray, " images"]
+    size: int | None = None
+    area: tuple[float, float] | None = None
+
+
+def _decode(plan: Plan, encoded: Encoded, share: _Share) -> tuple[Batch, ...]:
     batches = []
     for number, (stream, images) in enumerate(zip(plan.streams, share.images, strict=True)):
-        if size is not None and area is not None:
+        indices = encoded.indices[images]
+        if encoded.size is not None and encoded.area is not None:
             rows = range(*share.rows.indices(plan.batch_size))
             keys = [[plan.seed, DECODE, number, share.step, row] for row in rows]
-            shown = torch.empty(stream.views, len(images), 3, size, size, dtype=torch.uint8)
-            for b, (key, i) in enumerate(zip(keys, indices[images], strict=True)):
-                image, rng = source.image(int(i)), np.random.default_rng(key)
-                for view in shown[:, b]:
-                    view.copy_(random_crop(image, size, area, rng))
+            views = torch.empty(stream.views, len(images), 3, encoded.size, encoded.size, dtype=torch.uint8)
+            for b, (key, i) in enumerate(zip(keys, indices, strict=True)):
+                image, rng = encoded.source.image(int(i)), np.random.default_rng(key)
+                for view in views[:, b]:
+                    view.copy_(random_crop(image, encoded.size, encoded.area, rng))
         else:
-            shown = stack(source, indices[images], size=size).expand(stream.views, -1, -1, -1, -1)
-        batches.append(Batch(shown, torch.from_numpy(plan.labels[images])))
+            views = stack(encoded.source, indices, size=encoded.size).expand(stream.views, -1, -1, -1, -1)
+        batches.append(Batch(views, torch.from_numpy(plan.labels[images])))
     return tuple(batches)
 
 
 def decoded(
-    plan: Plan,
-    source: Source,
-    indices: Int[np.ndarray, " images"],
-    *,
-    size: int | None,
-    area: tuple[float, float] | None,
-    workers: int,
-    pin_memory: bool,
-    start: int,
-    stop: int,
+    plan: Plan, encoded: Encoded, *, start: int, stop: int, workers: int = 0, pin_memory: bool = False
 ) -> Generator[list[tuple[Batch, ...]], None, None]:
     """Batches of the steps `start` to `stop` from images decoded on the way, by worker processes if wanted.
 
     Args:
         plan: which images.
-        source: decodes them.
-        indices: `(N,)` positions in the source of the plan's images.
-        size: side in pixels to which images are cropped and resized; `None` takes them as they are, all of one size.
-        area: area range of a random resized crop, drawn anew for each view; `None` crops the centre.
-        workers: processes that decode; 0 decodes in this one. Their number changes nothing but the speed.
-        pin_memory: put batches into page-locked memory, for a faster way to a CUDA device.
+        encoded: the images.
         start: first step.
         stop: the step after the last.
+        workers: processes that decode; 0 decodes in this one. Their number changes nothing but the speed.
+        pin_memory: put batches into page-locked memory, for a faster way to a CUDA device.
     Yields: as `in_memory`, on the CPU.
     """
-    decode = partial(_decode, plan, source, indices, size, area)
+    decode = partial(_decode, plan, encoded)
     step: list[tuple[Batch, ...]] = []
     for micro in by_workers(decode, _shares(plan, start, stop), workers=workers, pin_memory=pin_memory):
         step.append(tuple(micro))  # pinning turns a tuple into a list
         if len(step) == plan.accumulate:
             yield step
             step = []
-
-
-def by_workers(function: Callable[[K], V], keys: Iterable[K], *, workers: int, pin_memory: bool = False) -> Iterator[V]:
-    """The function's values for all keys, in order, worked out ahead by other processes if wanted.
-
-    Args:
-        function: of one key; where processes are not forked, one that can be pickled.
-        keys: asked for one by one, a few ahead of what is given.
-        workers: processes; 0 works here.
-        pin_memory: put tensors into page-locked memory.
-    Raises: ValueError if the function does, with the same words.
-
-    >>> list(by_workers(len, ["a", "bc"], workers=0))
-    [1, 2]
-    """
-    loader = DataLoader(
-        _Function(function),
-        batch_size=None,
-        sampler=keys,
-        num_workers=workers,
-        collate_fn=_as_it_is,
-        pin_memory=pin_memory,
-        worker_init_fn=_leave_signals_to_trainer if workers else None,
-        generator=torch.Generator(),  # the loader draws a number; not from the chance of others
-    )
-    for value in loader:
-        if isinstance(value, ValueError):
-            raise value
-        yield value
-
-
-class _Function(Dataset[V | ValueError], Generic[K, V]):
-    """A function as PyTorch's loader wants it.
-
-    A user's mistake is returned, not raised: the loader would put the worker's traceback into its message.
-    """
-
-    def __init__(self, function: Callable[[K], V]) -> None:
-        self.function = function
-
-    def __getitem__(self, key: K) -> V | ValueError:
-        try:
-            return self.function(key)
-        except ValueError as error:
-            told = ValueError(str(error))  # unlike others, sure to get through the queue
-            told.add_note(traceback.format_exc())
-            return told
-
-
-def _as_it_is(value: V) -> V:
-    return value
-
-
-def _leave_signals_to_trainer(_worker: int) -> None:
-    """Ignore Ctrl-C, and SIGTERM from anybody but the process that trains.
-
-    Terminals and schedulers signal all processes of a run. The one that trains finishes the step it is in, saves, and
-    ends its workers; until then it needs them.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":  # elsewhere a process cannot ask who sent a signal
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=_end_with_trainer, daemon=True).start()
-
-
-def _end_with_trainer() -> None:
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
-        pass
-    os._exit(0)
 
 
 def stack(source: Source, indices: Int[np.ndarray, " images"], *, size: int | None) -> UInt8[Tensor, "images 3 h w"]:

@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float, UInt8
 
 from longtail import recipe
-from longtail.data.batches import by_workers
 from longtail.data.class_counts import Counts
 from longtail.data.crops import centre_crop, shrunk
 from longtail.data.decode import UnreadableError, decode
+from longtail.data.loader import by_workers
 from longtail.data.source import Pixels
 from longtail.data.worker_pool import cores
 from longtail.inference import evaluate

@@ -19,8 +19,8 @@ class Step(NamedTuple):
     Args:
         loss: `()`, to be minimised.
         terms: parts of it for the log, `()` each, detached; the mean over processes is logged.
-        each: `(B,)`, what was lost on each image, detached and before weights; `None`: not told, so pruning
-            cannot go by it.
+        each: `(B,)`, the loss of each image, detached and before weights; `None`: there is none, and no sampler can go
+            by it.
     """
 
     loss: Tensor

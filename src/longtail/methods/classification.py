@@ -1,4 +1,4 @@
-"""One branch: a classifier and a classification loss, nothing else."""
+"""A classification loss alone: plain cross-entropy, and logit adjustment."""
 
 import numpy as np
 import torch

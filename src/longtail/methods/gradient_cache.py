@@ -1,4 +1,4 @@
-"""Chunks: a large batch through a network with the memory of a small one."""
+"""Gradient cache: a large contrastive batch through a network in chunks, with the memory of a small one."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext

@@ -1,4 +1,8 @@
-"""Muon: momentum whose every direction counts alike, for the weights of convolutions and linear layers."""
+"""Muon: gradient descent with orthogonalised momentum, for the weights of convolutions and linear layers.
+
+`torch.optim.Muon` takes two-dimensional weights only, so none of convolutions, and `timm.optim.Muon` gives all others to
+AdamW. Here the others have plain momentum, as in the recipes that this one is compared with.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,7 +16,7 @@ _LINEAR, _CUBIC, _QUINTIC = 3.4445, -4.7750, 2.0315
 
 
 def orthogonalised(matrix: Float[Tensor, "rows columns"], *, rounds: int = 4) -> Float[Tensor, "rows columns"]:
-    """The nearest matrix whose singular values are all alike, roughly: most end up between 0.7 and 1.2.
+    """The nearest matrix with equal singular values, roughly: most end up between 0.7 and 1.2.
 
     Singular values far below the matrix's norm need more rounds: each makes them 3.4 times as large.
 
@@ -37,8 +41,8 @@ def orthogonalised(matrix: Float[Tensor, "rows columns"], *, rounds: int = 4) ->
         gram = factor @ gram @ factor
         factor = _polynomial(gram)
         product = factor @ product
-    alike = product @ wide
-    return alike if matrix.shape[0] <= matrix.shape[1] else alike.T
+    orthogonal = product @ wide
+    return orthogonal if matrix.shape[0] <= matrix.shape[1] else orthogonal.T
 
 
 def _polynomial(gram: Float[Tensor, "rows rows"]) -> Float[Tensor, "rows rows"]:

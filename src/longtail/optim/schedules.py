@@ -1,4 +1,4 @@
-"""The clock of a training, and what depends on nothing but the time it shows."""
+"""Clock, and the schedules of learning rate, contrastive weight and image size."""
 
 import math
 from collections.abc import Sequence

@@ -131,10 +131,11 @@ class _Noise:
             batch,
             seed=settings.seed,
             accumulate=settings.accumulate,
-            pruning=build.pruning(settings, len(labels)),
         )
         clock = Clock.part(progress, epochs=settings.epochs, steps_per_epoch=plan.steps_per_epoch)
-        stream = batches.in_memory(plan, self._images(len(labels)), start=0, stop=_STEPS + 1)
+        self._state.sampler = build.sampler(settings.model_copy(update={"batch_size": batch}), len(labels))
+        pixels = self._images(len(labels))
+        stream = batches.in_memory(plan, pixels, start=0, stop=_STEPS + 1, sampler=self._state.sampler)
         saved = _Saved(self._state.method.parameters())
         for step, micro_batches in enumerate(stream):
             start = time.perf_counter()

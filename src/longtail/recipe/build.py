@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from longtail.data import augment, class_counts
-from longtail.data.infobatch import Pruning
+from longtail.data.infobatch import InfoBatch
+from longtail.data.sampler import Sampler
 from longtail.methods.base import Method
 from longtail.methods.classification import CrossEntropy, LogitAdjustment
 from longtail.methods.hybrid import HybridPSC, HybridSC
@@ -120,10 +121,12 @@ def alpha(settings: model.Alpha) -> Callable[[Clock], float]:
             assert_never(other)
 
 
-def pruning(settings: Recipe, images: int) -> Pruning | None:
-    """What prunes the training images, with fresh state, if anything does."""
+def sampler(settings: Recipe, images: int) -> Sampler | None:
+    """What draws the training images by their losses, with fresh state; `None`: chance alone draws them."""
     on = settings.pruning
-    return None if on is None else Pruning(images, share=on.share, until=on.until, seed=settings.seed)
+    if on is None:
+        return None
+    return InfoBatch(images, settings.batch_size, share=on.share, until=on.until, seed=settings.seed)
 
 
 def learning_rate(settings: Recipe, clock: Clock) -> float:

@@ -288,8 +288,8 @@ class ConstantRate(Settings):
 Schedule = Annotated[StepDecay | CosineDecay | OneCycle | ConstantRate, Field(discriminator="kind")]
 
 
-def kinds(union: Any) -> dict[str, type[Settings]]:
-    """The members of a union of settings by their `kind`.
+def kinds(union: Any) -> dict[str, Any]:
+    """The classes of a union of settings by their `kind`.
 
     >>> list(kinds(Head))
     ['linear', 'cosine']

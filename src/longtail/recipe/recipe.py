@@ -24,13 +24,13 @@ class Groups(Settings):
 
 
 class Pruning(Settings):
-    """InfoBatch: images of which little was lost are shown less often, and count for more when they are."""
+    """InfoBatch: images with a low loss are drawn less often, and count for more when they are."""
 
     share: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.5, description="probability that an image whose loss is below the mean is left out of a pass"
     )
     until: Fraction = Field(
-        default=0.875, description="fraction of the training after which an epoch shows every image once again"
+        default=0.875, description="fraction of the training after which an epoch draws every image once again"
     )
 
 
@@ -60,8 +60,8 @@ class Recipe(Settings):
     )
     pruning: Pruning | None = Field(
         default=None,
-        description="dynamic data pruning: images on which little was lost are shown less often; an epoch is as many "
-        "images as ever; null: none",
+        description="dynamic data pruning: images with a low loss are drawn less often; an epoch is as many images as "
+        "ever; null: none",
     )
     clip: Positive | None = Field(default=None, description="largest norm of the gradient; null: no clipping")
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(

@@ -1,4 +1,4 @@
-"""What crosses between the processes of one training: joined tensors, shared batch statistics."""
+"""Between the processes of one training: gathered tensors with their gradients, means, shared batch statistics."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -30,14 +30,14 @@ def gather(tensor: Shaped[Tensor, "batch *shape"]) -> Shaped[Tensor, "all *shape
     return _Gather.apply(tensor) if several() else tensor  # pyright: ignore[reportReturnType]
 
 
-def told(numbers: Sequence[float], device: torch.device) -> list[float]:
+def of_first(numbers: Sequence[float], device: torch.device) -> list[float]:
     """The numbers of the first process, in every process; every process must call it with as many.
 
     Args:
         numbers: of this process.
         device: that trains; not every backend sends from the CPU.
 
-    >>> told([0.1, 3], torch.device("cpu"))
+    >>> of_first([0.1, 3], torch.device("cpu"))
     [0.1, 3.0]
     """
     if not several():
@@ -98,11 +98,21 @@ def share_buffers(module: nn.Module) -> None:
 class SharedBatchNorm(nn.BatchNorm2d):
     """Batch normalisation over the images of all processes, on a CPU.
 
-    PyTorch's own `SyncBatchNorm` refuses to run there. All processes must hold equally many images.
+    PyTorch's own `SyncBatchNorm` refuses to run there. All processes must have equally many images.
 
     >>> SharedBatchNorm(3)(torch.ones(2, 3, 4, 4)).shape
     torch.Size([2, 3, 4, 4])
     """
+
+    @classmethod
+    def of(cls, norm: nn.BatchNorm2d) -> "SharedBatchNorm":
+        """A layer with the parameters and buffers of another: the same tensors, so that all who have them keep them."""
+        shared = cls(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats, device="meta")
+        for name, parameter in norm.named_parameters(recurse=False):
+            shared.register_parameter(name, parameter)
+        for name, buffer in norm.named_buffers(recurse=False):
+            shared.register_buffer(name, buffer)
+        return shared.train(norm.training)
 
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:  # noqa: A002  (torch's name)
         if not (self.training and several()):
@@ -158,18 +168,23 @@ class _Normalise(torch.autograd.Function):
 
 
 def share_batchnorm(module: nn.Module, device: torch.device) -> nn.Module:
-    """Replace PyTorch's batch normalisations by ones over all processes; parameters and buffers stay the same tensors.
+    """Put batch normalisations over all processes in the place of PyTorch's; their tensors stay the same.
 
     On a CPU, layers that a library derives from them (some of timm's models have such) are left as they are.
 
     Args:
-        module: changed in place, and returned (a lone normalisation is replaced).
+        module: changed in place, and returned; of a lone normalisation, what takes its place is returned.
         device: that trains; CUDA takes PyTorch's own `SyncBatchNorm`, and timm's for the layers of its models.
     """
     if device.type == "cuda":
         return convert_sync_batchnorm(module)
-    for part in module.modules():
+    if type(module) is nn.BatchNorm2d:
+        return SharedBatchNorm.of(module)
+    replaced: dict[nn.Module, SharedBatchNorm] = {}
+    for path, part in list(module.named_modules(remove_duplicate=False)):  # a layer may have several places
         if type(part) is nn.BatchNorm2d:
-            # The subclass adds no state, only another forward: nothing has to be copied.
-            part.__class__ = SharedBatchNorm
+            if part not in replaced:
+                replaced[part] = SharedBatchNorm.of(part)
+            parent, _, name = path.rpartition(".")
+            setattr(module.get_submodule(parent), name, replaced[part])
     return module

@@ -1,4 +1,4 @@
-"""The machine: which device and how many processes train, and a record of what they were."""
+"""Device, precision and number of processes of a training, and the record of its environment."""
 
 import ctypes
 import os
@@ -62,7 +62,7 @@ def _has_bf16(device: str) -> bool:
     """Whether bfloat16 is multiplied in one go, which is faster than float32; MPS and ARM have not been measured."""
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    # Older versions of PyTorch do not say.
+    # Older versions of PyTorch do not know.
     able = getattr(torch.cpu, "get_capabilities", dict)() if device == "cpu" else {}
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
@@ -150,7 +150,9 @@ def _commit() -> str | None:
     try:
         if subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True, check=False).returncode:
             return None
-        said = subprocess.run([*git, "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+        described = subprocess.run(
+            [*git, "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+        )
     except OSError:
         return None
-    return said.stdout.strip() or None
+    return described.stdout.strip() or None

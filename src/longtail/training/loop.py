@@ -64,13 +64,13 @@ def fit(
     message = progress.messages(console, silent=not first)
     schedule = Schedule(settings.epochs, plan.steps_per_epoch, settings.evaluate_every, step_cost(settings, task))
     budget = TimeBudget(settings.budget, schedule, saved=saved["course"] if saved else None, device=fabric.device)
-    checkpoints = Checkpoints(run if first else None, state, plan, budget)
+    checkpoints = Checkpoints(run if first else None, state, budget)
     start, seconds = checkpoints.restore(saved)
     message(_announcement(settings, task, state, budget, start))
     log = Log(run if first else None, start, tensorboard=settings.tensorboard)
     evaluator = Evaluator(fabric, settings, task, state)
     images_a_step = settings.batch_size * sum(stream.views for stream in plan.streams)
-    result, stream = None, step_batches(fabric, settings, task, plan, budget, start)
+    result, stream = None, step_batches(state, task, plan, budget, start)
     budget.begin(since, start=start)
     display = progress.Display(steps=budget.pace.steps, done=start, console=console, silent=not first)
     with closing(log), display:
@@ -158,21 +158,16 @@ class Checkpoints:
     Args:
         run: its folder; `None` saves nothing, as all processes but the first do.
         state: of the training.
-        plan: its batches.
         budget: its time.
     """
 
-    def __init__(self, run: RunDir | None, state: TrainState, plan: batches.Plan, budget: TimeBudget) -> None:
-        self._run, self._state, self._plan, self._budget = run, state, plan, budget
+    def __init__(self, run: RunDir | None, state: TrainState, budget: TimeBudget) -> None:
+        self._run, self._state, self._budget = run, state, budget
         self._saved = time.monotonic()
 
     def restore(self, saved: dict[str, Any] | None) -> tuple[int, float]:
         """Go back to a saved state, if there is one; the steps done, and the seconds that they took."""
-        if saved is None:
-            return 0, 0.0
-        if self._plan.pruning is not None:
-            self._plan.pruning.restore(saved["pruning"])
-        return self._state.restore(saved)
+        return (0, 0.0) if saved is None else self._state.restore(saved)
 
     def save(self, done: int, *, seconds: float, now: bool) -> None:
         """Save the state after a step, if it must be now or the last time is half a minute ago.
@@ -184,9 +179,7 @@ class Checkpoints:
         """
         if self._run is None or not (now or time.monotonic() - self._saved > SECONDS_BETWEEN_CHECKPOINTS):
             return
-        pruning = self._plan.pruning.state() if self._plan.pruning is not None else None
-        more = {"course": self._budget.state(), "pruning": pruning}
-        self._run.write_checkpoint({**self._state.state(done, seconds), **more})
+        self._run.write_checkpoint({**self._state.state(done, seconds), "course": self._budget.state()})
         self._saved = time.monotonic()
 
 
@@ -203,29 +196,23 @@ def batch_plan(settings: Recipe, task: Task, method: methods.Method, fabric: Fab
         accumulate=settings.accumulate,
         rank=fabric.global_rank,
         world=fabric.world_size,
-        pruning=build.pruning(settings, len(task.labels)),
     )
 
 
 def step_batches(
-    fabric: Fabric, settings: Recipe, task: Task, plan: batches.Plan, budget: TimeBudget, start: int
+    state: TrainState, task: Task, plan: batches.Plan, budget: TimeBudget, start: int
 ) -> Generator[list[tuple[batches.Batch, ...]], None, None]:
     """The micro-batches of each step, from a first one on."""
-    data, stop = settings.data, budget.stop(start)
+    data, area, device = state.settings.data, state.settings.augment.resized_crop, state.fabric.device
+    stop = budget.stop(start)
     if data.in_memory:
-        pixels = batches.stack(task.train, task.chosen, size=data.image_size).to(fabric.device)
-        return batches.in_memory(plan, pixels, start=start, stop=stop, progress=budget.progress)
-    return batches.decoded(
-        plan,
-        task.train,
-        task.chosen,
-        size=data.image_size,
-        area=settings.augment.resized_crop,
-        workers=data.workers,
-        pin_memory=fabric.device.type == "cuda",
-        start=start,
-        stop=stop,
-    )
+        pixels = batches.stack(task.train, task.chosen, size=data.image_size).to(device)
+        return batches.in_memory(
+            plan, pixels, start=start, stop=stop, sampler=state.sampler, progress=budget.progress
+        )
+    encoded = batches.Encoded(task.train, task.chosen, size=data.image_size, area=area)
+    pin_memory = device.type == "cuda"
+    return batches.decoded(plan, encoded, start=start, stop=stop, workers=data.workers, pin_memory=pin_memory)
 
 
 def step_cost(settings: Recipe, task: Task) -> Callable[[Clock], float] | None:

@@ -40,6 +40,7 @@ class TrainState:
         if self.average is not None:
             self.average.to(fabric.device, next(self.method.parameters()).dtype)
         self.augmentation = build.augmentation(settings)
+        self.sampler = build.sampler(settings, int(train_counts.sum()))
         self.settled = not distributed.several()
 
     def _settle(self, views: tuple[batches.Batch, ...], clock: Clock) -> None:
@@ -72,7 +73,7 @@ class TrainState:
 
         Args:
             micro_batches: of the step, each with a batch for each stream of the method.
-            plan: that they are of; its pruning, if there is any, is told what was lost on each image.
+            plan: that they are of.
             step: counted from 0.
             clock: the time of the schedule.
             rate: learning rate.
@@ -94,9 +95,9 @@ class TrainState:
             with fabric.no_backward_sync(self.wrapped, enabled=len(every) + 1 < plan.accumulate):
                 loss, terms, each = self.wrapped(views, clock)
                 every.append({"loss": loss.detach(), **terms})
-                if plan.pruning is not None:
+                if self.sampler is not None:
                     # Joined by rank, where every `world`-th image is of the same one.
-                    assert each is not None, "recipes allow pruning for methods that tell it"
+                    assert each is not None, "recipes allow a sampler for methods with a loss of each image only"
                     losses.append(distributed.gather(each).unflatten(0, (plan.world, -1)).T.flatten())
                 _check_finite(every[-1], step=step, epoch=step // plan.steps_per_epoch)
                 fabric.backward(loss / plan.accumulate)
@@ -106,8 +107,8 @@ class TrainState:
         self.optimizer.zero_grad()
         if self.average is not None:
             self.average.update_parameters(self.method)
-        if plan.pruning is not None:
-            plan.pruning.learned(plan.rows(step)[0], torch.cat(losses))
+        if self.sampler is not None:
+            self.sampler.observe(self.sampler.rows(step), torch.cat(losses))
         return {name: torch.stack([terms[name].float() for terms in every]).mean() for name in every[0]}
 
     def _augmented(
@@ -149,6 +150,8 @@ class TrainState:
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state_dict() if self.average is not None else None,
             "precision": self.fabric.strategy.precision.state_dict(),
+            # By the name that it had when this was the only sampler.
+            "pruning": self.sampler.state_dict() if self.sampler is not None else None,
         }
 
     def restore(self, saved: dict[str, Any]) -> tuple[int, float]:
@@ -158,6 +161,8 @@ class TrainState:
         if self.average is not None:
             self.average.load_state_dict(saved["average"])
         self.fabric.strategy.precision.load_state_dict(saved["precision"])
+        if self.sampler is not None:
+            self.sampler.load_state_dict(saved["pruning"])
         return saved["step"], saved["seconds"]
 
 

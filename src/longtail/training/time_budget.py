@@ -340,7 +340,7 @@ class TimeBudget:
         return self._lap - before
 
     def _of_first(self, numbers: Sequence[float]) -> list[float]:
-        return distributed.told(numbers, self._device)
+        return distributed.of_first(numbers, self._device)
 
     def _agreed(self, yes: bool) -> bool:
         return bool(self._of_first([yes])[0])
