@@ -1,7 +1,7 @@
 """Muon: gradient descent with orthogonalised momentum, for the weights of convolutions and linear layers.
 
-`torch.optim.Muon` takes two-dimensional weights only, so none of convolutions, and `timm.optim.Muon` gives all others to
-AdamW. Here the others have plain momentum, as in the recipes that this one is compared with.
+`torch.optim.Muon` takes two-dimensional weights only, so none of convolutions, and `timm.optim.Muon` gives all others
+to AdamW. Here the others have plain momentum, as in the recipes that this one is compared with.
 """
 
 from collections.abc import Iterable, Sequence
