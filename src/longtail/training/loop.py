@@ -207,9 +207,7 @@ def step_batches(
     stop = budget.stop(start)
     if data.in_memory:
         pixels = batches.stack(task.train, task.chosen, size=data.image_size).to(device)
-        return batches.in_memory(
-            plan, pixels, start=start, stop=stop, sampler=state.sampler, progress=budget.progress
-        )
+        return batches.in_memory(plan, pixels, start=start, stop=stop, sampler=state.sampler, progress=budget.progress)
     encoded = batches.Encoded(task.train, task.chosen, size=data.image_size, area=area)
     pin_memory = device.type == "cuda"
     return batches.decoded(plan, encoded, start=start, stop=stop, workers=data.workers, pin_memory=pin_memory)
