@@ -72,7 +72,7 @@ PUBLIC = {
         alpha augmentation average backbone classifier groups image_size learning_rate method optimizer sampler
     """,
     "longtail.report": """
-        MOST page
+        MOST page write_pages
     """,
     "longtail.runs.folder": """
         Predictions RunDir unused
@@ -84,7 +84,7 @@ PUBLIC = {
         AUGMENT BOOTSTRAP DECODE EXHIBIT NETWORK ORDER PRUNE SPLIT SUBSET
     """,
     "longtail.training.train": """
-        fit resume train
+        resume train
     """,
 }
 
@@ -160,9 +160,7 @@ def test_every_public_method_is_documented(name: str) -> None:
             continue
         promised = {method for base in thing.__mro__[1:] for method in vars(base)}
         methods = [each for each, value in vars(thing).items() if inspect.isfunction(value) and each not in promised]
-        bare += [
-            f"{title}.{each}" for each in methods if each[0] != "_" and not (vars(thing)[each].__doc__ or "").strip()
-        ]
+        bare += [f"{title}.{each}" for each in methods if each[0] != "_" and not vars(thing)[each].__doc__]
     assert not bare
 
 

@@ -6,7 +6,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longtail import recipe
 from longtail.data.batches import Plan, Stream, in_memory
 from longtail.data.infobatch import InfoBatch
 
@@ -155,20 +154,3 @@ def test_an_epoch_that_has_not_begun_cannot_be_asked_for():
     for step in (1, 4):
         with pytest.raises(ValueError, match=rf"epoch {step // 2} cannot be asked for: .*; begun is 1"):
             sampler.rows(step)
-
-
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        (["method.kind=hybrid-psc"], r"method.kind is hybrid-psc; set it to ce or logit-adjustment"),
-        (["method.sampling=balanced"], r"method.sampling is balanced; set it to instance"),
-        (["augment.cutmix=0.5"], r"augment.cutmix is 0.5 and mixes them; set it to 0"),
-        (["data.in_memory=false"], r"data.in_memory is false and decodes ahead; set it to true"),
-        (["pruning.share=1"], r"pruning.share"),
-        (["pruning.share=0"], r"pruning.share"),
-        (["pruning.until=1.5"], r"pruning.until"),
-    ],
-)
-def test_what_it_does_not_go_with(overrides, message):
-    with pytest.raises(ValueError, match=message):
-        recipe.load("digits-lt/ce", recipe.parse_overrides(["pruning.share=0.5", *overrides]))

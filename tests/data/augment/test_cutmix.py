@@ -114,9 +114,3 @@ def test_the_loss_counts_both_labels_by_their_shares(kind, smoothing):
 def test_an_impossible_probability_is_named(value):
     with pytest.raises(ValueError, match=f"cutmix is {value}"):
         replace(OFF, cutmix=value)
-
-
-@pytest.mark.parametrize("kind", ["hybrid-sc", "hybrid-psc"])
-def test_a_contrastive_loss_takes_no_mixed_images(kind):
-    with pytest.raises(ValueError, match=rf"augment.cutmix is 0.5 and method.kind is {kind}"):
-        recipe.load(f"digits-lt/{kind}", {"augment.cutmix": 0.5})
