@@ -78,7 +78,7 @@ def test_what_a_backward_pass_needs_is_counted_while_it_is_kept():
             ((weight * x).exp()).sum().backward()
     assert saved.most == 2 * 4000, "x, and what exp() gave; not the weight"
     with saved_tensors_hooks(saved.keep, saved.give):
-        sum((weight * x).exp().sum() for _ in range(3)).backward()
+        torch.stack([(weight * x).exp().sum() for _ in range(3)]).sum().backward()
     assert saved.most == 4 * 4000, "x once, and what exp() gave three times"
 
 
