@@ -14,12 +14,6 @@ cli/evaluate
 cli/options
 cli/recipes
 cli/train
-data/source
-data/sources/columns
-data/sources/format
-data/sources/hf_parquet
-data/sources/records
-data/sources/tables
 inference/features
 inference/predict_files
 metrics/per_class

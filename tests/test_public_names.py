@@ -77,6 +77,9 @@ PUBLIC = {
     "longtail.runs.folder": """
         Predictions RunDir unused
     """,
+    "longtail.runs.records": """
+        Environment ModelFile Preprocessing Record SplitFile TimeSpent read_json write_json
+    """,
     "longtail.runtime.distributed": """
         SharedBatchNorm anywhere gather means of_first several share_batchnorm share_buffers
     """,
