@@ -21,16 +21,6 @@ metrics/scores
 metrics/validation
 recipe/data
 recipe/fields
-report/confusions
-report/curves
-report/difference
-report/feature_map
-report/headline
-report/page
-report/per_class
-report/protocol
-report/reliability
-report/run
 training/finish
 training/log
 training/loop
@@ -47,7 +37,6 @@ old_runs
 public_names
 recipe/shipped
 report/browser
-report/pieces
 """
 
 

@@ -49,8 +49,8 @@ PUBLIC = {
         CrossEntropy HybridPSC HybridSC LogitAdjustment Method Step
     """,
     "longtail.metrics": """
-        Bin ClassResult Interval Summary bootstrap confusion expected_calibration_error fit_temperature macro_f1
-        negative_log_likelihood recalls reliability softmax summarise top_k_accuracy wilson
+        Bin ClassResult Interval METRICS Metric Outcomes Summary bootstrap confusion expected_calibration_error
+        fit_temperature macro_f1 negative_log_likelihood recalls reliability softmax summarise top_k_accuracy wilson
     """,
     "longtail.networks": """
         Airbench Backbone CosineClassifier ImageClassifier Images LinearClassifier MirroredAirbench
@@ -72,7 +72,7 @@ PUBLIC = {
         alpha augmentation average backbone classifier groups image_size learning_rate method optimizer sampler
     """,
     "longtail.report": """
-        MOST page write_pages
+        MOST Verdicts render write_pages
     """,
     "longtail.runs.folder": """
         Predictions RunDir unused

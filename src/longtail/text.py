@@ -38,6 +38,16 @@ def percentage_points(difference: float) -> str:
     return f"{'+' if rounded > 0 else MINUS if rounded < 0 else ''}{abs(rounded):.1f}"
 
 
+def decimal(value: float, digits: int = 3, *, sign: bool = False) -> str:
+    """A number that is no share.
+
+    >>> decimal(1.23456), decimal(-0.5, 1), decimal(0.5, sign=True)
+    ('1.235', '−0.5', '+0.500')
+    """
+    rounded = round(value, digits) + 0.0
+    return f"{rounded:{'+' if sign and rounded else ''},.{digits}f}".replace("-", MINUS)
+
+
 def percent_interval(interval: tuple[float, float] | None) -> str:
     """An interval of shares, in percent.
 
@@ -165,6 +175,26 @@ def duration_about(seconds: float) -> str:
             number = seconds / length
             return f"{number:.0f} {unit}s" if number >= 10 else f"{number:.1f} {unit}s"
     return quantity(round(max(1, seconds)), "second")
+
+
+def rough_duration(seconds: float | None) -> str:
+    """A length of time in one unit, for tables; a dash for none.
+
+    >>> rough_duration(47.2), rough_duration(171), rough_duration(None)
+    ('47 s', '2.9 min', '–')
+    """
+    if seconds is None:
+        return DASH
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def p_value(p: float) -> str:
+    """The p of a test, to as many digits as matter.
+
+    >>> p_value(0.0004), p_value(0.0321), p_value(0.731)
+    ('below 0.001', '0.032', '0.73')
+    """
+    return "below 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def clock_time(seconds: float) -> str:

@@ -40,4 +40,4 @@ def test_absent_groups_and_classes_are_shown_as_such(capsys: pytest.CaptureFixtu
     out = capsys.readouterr().out
     assert out.startswith("3 test images of 3 classes, 1 of them without images\n")
     assert "3 many (> 100), 0 medium (20 to 100), 0 few (< 20)" in out
-    assert out.splitlines()[-1].split()[3:5] == ["-", "-"]
+    assert out.splitlines()[-1].split()[4:6] == ["-", "-"]

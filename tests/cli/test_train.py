@@ -23,13 +23,13 @@ def test_train_prints_results_and_tells_where_they_are(longtail_: Command, tmp_p
     title, blank, *rows = said.out.splitlines()
     assert title == "digits-lt/ce, seed 3: 500 test images of 10 classes"
     assert blank == ""
-    labels = ["top-1", "top-5", "balanced", "many", "medium", "few", "worst class", "macro F1", "ECE"]
-    assert [row[:12].strip() for row in rows] == labels
+    labels = ["top-1", "top-5", "balanced", "many", "medium", "few", "head minus tail", "macro F1", "worst class"]
+    assert [row[:15].strip() for row in rows] == [*labels, "harmonic mean", "geometric mean", "ECE", "NLL"]
     run = RunDir.open(tmp_path / "runs/digits-lt/ce/seed-3")
     assert run.card.is_file() and run.report.is_file()
     summary = run.read_summary()
     assert rows[0].split()[1] == f"{summary.top1:.2%}"
-    assert [row[37:] for row in rows[3:6]] == [
+    assert [row[41:] for row in rows[3:6]] == [
         "1 class, more than 100 training images",
         "3 classes, 20 to 100",
         "6 classes, fewer than 20",
@@ -122,7 +122,7 @@ def test_demo_compares_two_methods_and_can_be_repeated(longtail_: Command, tmp_p
     assert size == "500 test images of 10 classes"
     assert groups == "by training images: 1 many (> 100), 3 medium (20 to 100), 6 few (< 20)"
     assert (blank, set(rule)) == ("", {"-", " "})
-    assert header.split() == ["run", "top-1", "many", "medium", "few", "balanced", "macro", "F1", "ECE"]
+    assert header.split() == ["run", "top-1", "balanced", "many", "medium", "few", "macro", "F1", "ECE"]
     assert [row.split()[0] for row in rows] == ["ce", "hybrid-psc"]
     assert all(len(line) <= 80 for line in said.out.splitlines())
     assert "runs are in runs/demo;" in said.err

@@ -115,6 +115,7 @@ def check_files(out: Path) -> None:
         assert found["few"]["values"] == [summary.few for summary in summaries]
     assert content["protocol"][0] == "Recipes: digits-lt/ce, digits-lt/logit-adjustment."
     assert content["protocol"][2].startswith("Changed settings, for all: epochs=2, ")
+    assert "of all 2 seeds" in (out / "report.html").read_text()
     page = (out / "compare.md").read_text()
     assert all(f"- {line}\n" in page for line in (*content["protocol"], *content["findings"]))
     with (out / "compare.csv").open() as file:
@@ -175,10 +176,10 @@ def test_results_are_those_of_the_summaries(tmp_path: Path) -> None:
     found = compare.read(planned)
     assert found.images == summary.images and found.split == "test" and found.even
     for metric, values in found.values["ce"].items():
-        assert values == [getattr(summary, metric)]
-    outcomes = compare._outcomes([RunDir(training.out)])
+        assert values == [summary.figures[metric]]
+    outcomes = compare._outcomes(RunDir(training.out))
     logits = RunDir(training.out).read_predictions().logits
-    assert outcomes.confidences[0] == pytest.approx(metrics.softmax(logits).max(1))
+    assert outcomes.confidences == pytest.approx(metrics.softmax(logits).max(1))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Lists of trainings: their order, what is refused, and what becomes of a training that fails."""
 
+import json
 import os
 import signal
 import sys
@@ -43,15 +44,12 @@ def test_recipes_alternate_and_seeds_follow(tmp_path: Path) -> None:
         "digits-lt/hybrid-sc, seed 1",
     ]
     assert [each.settings for each in planned[2:]] == [recipe.load(name, {"epochs": 3, "seed": 1}) for name in RECIPES]
-    assert planned[3].options == ("--set", "epochs=3", "--seed", "1")
     assert planned[3].out == tmp_path / "digits-lt/hybrid-sc/seed-1"
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif("budget" not in recipe.names(), reason="recipes have no budget yet")
-def test_a_budget_is_a_setting_and_an_option(tmp_path: Path) -> None:
+def test_a_budget_is_a_setting(tmp_path: Path) -> None:
     (planned,) = runner.plan(["digits-lt/ce"], [0], tmp_path, budget="2m")
-    assert planned.options == ("--budget", "2m", "--seed", "0")
     assert planned.settings.model_dump()["budget"] == 120
 
 
@@ -99,7 +97,15 @@ def test_a_folder_with_other_settings_is_refused_before_anything_is_trained(tmp_
 
 def test_finished_runs_of_different_data_are_refused(tmp_path: Path) -> None:
     runs = [begin(tmp_path / str(n), recipe.load("digits-lt/ce")) for n in range(3)]
-    record = {"fingerprint": "a", "split": "test", "class_names": ["x"], "train": [1], "validation": [], "test": []}
+    record = {
+        "fingerprint": "a",
+        "split": "test",
+        "class_names": ["x"],
+        "counts": [1],
+        "train": [1],
+        "validation": [],
+        "test": [],
+    }
     for run, train in zip(runs, ([1], [1], [2]), strict=True):
         records.write_json(run.split, {**record, "train": train, "notes": [str(run.path)]})
         records.write_json(run.summary(), {})
@@ -124,11 +130,23 @@ def test_a_run_is_finished_when_it_has_results(tmp_path: Path) -> None:
 # --- trainings that fail ----------------------------------------------------------------------------------------------
 
 
-def test_a_mistake_in_a_training_is_told_in_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_is_started_from_a_file_that_says_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(monkeypatch, tmp_path, "import json, sys\nsys.stderr.write(json.dumps(sys.argv[1:]))\nsys.exit(2)")
+    (planned,) = runner.plan(["digits-lt/ce"], [3], tmp_path, overrides=["epochs=3"], budget="2m")
+    lines = list[str]()
+    with pytest.raises(ValueError, match=r"\S"):
+        runner.run_all([planned], runner.Execution(Path("data"), "cpu", progress=lines.append))
+    command = json.loads(lines[0].partition(": digits-lt/ce, seed 3: ")[2])
+    file = tmp_path / "digits-lt/ce/seed-3.yaml"
+    assert command == ["train", str(file), "--out", str(planned.out), "--device", "cpu", "--data-root", "data"]
+    assert recipe.load(str(file)) == planned.settings
+
+
+def test_a_mistake_in_a_training_is_reported_in_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(monkeypatch, tmp_path, "import sys\nsys.stderr.write('hello\\nerror: no such data\\n')\nsys.exit(2)")
     shown = list[str]()
     with pytest.raises(ValueError, match=r"^digits-lt/ce, seed 0: no such data$"):
-        runner.run_all(runner.plan(RECIPES, [0], tmp_path), show=shown.append)
+        runner.run_all(runner.plan(RECIPES, [0], tmp_path), runner.Execution(progress=shown.append))
     assert shown == ["1 of 2: digits-lt/ce, seed 0: hello", "1 of 2: digits-lt/ce, seed 0: error: no such data"]
 
 
@@ -167,7 +185,9 @@ def test_an_interruption_is_passed_on_and_waited_for(
     program(monkeypatch, tmp_path, PATIENT)
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt):
-        runner.run_all(runner.plan(RECIPES, [0], tmp_path), show=lambda _: os.kill(os.getpid(), number))
+        runner.run_all(
+            runner.plan(RECIPES, [0], tmp_path), runner.Execution(progress=lambda _: os.kill(os.getpid(), number))
+        )
     assert (tmp_path / "program.saved").read_text() == f"signal {signal.SIGINT.value}"
     assert signal.getsignal(number) == before
 
@@ -178,9 +198,9 @@ def test_the_time_left_is_that_of_trainings_like_it(tmp_path: Path, monkeypatch:
     planned = runner.plan(RECIPES, range(3), tmp_path)
     pace = runner._Pace(planned)
     assert pace.left(planned, 0) == "", "nothing is known yet"
-    pace.took(planned[0], 100)
+    pace.add(planned[0], 100)
     assert pace.left(planned[1:], 0) == "; about 8:20 left for all", "the other recipe may be as fast"
-    pace.took(planned[1], 200)
+    pace.add(planned[1], 200)
     now[0] = 30
     assert pace.left(planned[2:], 0) == "; about 9:30 left for all"
     now[0] = 1000

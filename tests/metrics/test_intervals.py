@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from longtail.metrics import bootstrap, summarise, wilson
-from longtail.metrics.per_class import geometric_mean, harmonic_mean
+from longtail.metrics import Outcomes, bootstrap, summarise, table, wilson
 
 
 @given(st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -29,32 +28,38 @@ def test_wilson_at_its_edges():
 
 
 def outcomes(tests, hits):
-    """Labels and predictions where `hits[c]` of `tests[c]` images are recognised, others taken for the next class."""
+    """Outcomes where `hits[c]` of `tests[c]` images are recognised, others predicted as the next class."""
     labels = np.repeat(np.arange(len(tests)), tests)
     rank = np.concatenate([np.arange(n) for n in tests])
-    return labels, np.where(rank < np.array(hits)[labels], labels, (labels + 1) % len(tests))
+    return predictions(labels, np.where(rank < np.array(hits)[labels], labels, (labels + 1) % len(tests)), len(tests))
+
+
+def predictions(labels, predicted, classes):
+    return Outcomes.of(np.eye(classes)[predicted], labels)
 
 
 def all_of(tests):
-    return {"group": np.ones(len(tests), bool)}
+    """All classes are few-shot."""
+    nothing, everything = np.zeros(len(tests), bool), np.ones(len(tests), bool)
+    return {"many": nothing, "medium": nothing, "few": everything}
 
 
 def test_one_class_is_a_binomial():
-    labels, predicted = outcomes([200, 1], [60, 1])
-    found = bootstrap(labels, predicted, {"first": np.array([True, False])}, resamples=20_000)
+    groups = all_of([200, 1]) | {"many": np.array([True, False])}
+    found = bootstrap(outcomes([200, 1], [60, 1]), groups, resamples=20_000)
     expected = np.array(scipy.stats.binom(199, 0.3).interval(0.95)) / 199
-    assert found["first"] == pytest.approx(tuple(expected), abs=0.006)
+    assert found["many"] == pytest.approx(tuple(expected), abs=0.006)
 
 
 def test_the_mean_over_classes_is_as_uncertain_as_the_sum_of_its_variances():
     tests, hits = [40, 30, 50, 20], [20, 6, 45, 10]
-    found = bootstrap(*outcomes(tests, hits), all_of(tests), resamples=20_000)
-    low, high = found["group"] or (0, 0)
+    found = bootstrap(outcomes(tests, hits), all_of(tests), resamples=20_000)
+    low, high = found["few"] or (0, 0)
     rates = np.array(hits) / tests
     error = np.sqrt((rates * (1 - rates) / (np.array(tests) - 1)).sum()) / 4
     assert (high - low) / 2 == pytest.approx(1.96 * error, rel=0.03)
     assert (high + low) / 2 == pytest.approx(rates.mean(), abs=0.005)
-    assert found["balanced_accuracy"] == found["group"]
+    assert found["balanced_accuracy"] == found["few"]
 
 
 @pytest.mark.parametrize("images", [3, 4, 30])
@@ -65,8 +70,8 @@ def test_intervals_hold_the_truth_as_often_as_they_say(images):
     tests, held, trials = [images] * 40, 0, 300
     for trial in range(trials):
         hits = rng.binomial(images, truth)
-        found = bootstrap(*outcomes(tests, hits), all_of(tests), resamples=200, seed=trial)
-        low, high = found["group"] or (0, 0)
+        found = bootstrap(outcomes(tests, hits), all_of(tests), resamples=200, seed=trial)
+        low, high = found["few"] or (0, 0)
         held += low <= truth.mean() <= high
     assert 0.91 <= held / trials <= 0.98
 
@@ -76,7 +81,7 @@ def test_draws_are_those_of_images_one_by_one():
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(5), [10, 20, 30, 40, 50])
     predicted = np.where(rng.random(150) < 0.5, labels, rng.integers(0, 5, 150))
-    found = bootstrap(labels, predicted, all_of([1] * 5), resamples=4000)
+    found = bootstrap(predictions(labels, predicted, 5), all_of([1] * 5), resamples=4000)
     values = []
     for _ in range(4000):
         rows = [rng.choice(np.flatnonzero(labels == c), np.sum(labels == c) - 1) for c in range(5)]
@@ -93,31 +98,32 @@ def test_draws_are_those_of_images_one_by_one():
 
 def test_where_nothing_varies_the_interval_is_wilsons():
     for hits in ([0, 0, 0], [7, 5, 3], [7, 0, 0]):
-        labels, predicted = outcomes([7, 5, 3], hits)
-        found = bootstrap(labels, predicted, all_of(hits))
+        found = bootstrap(outcomes([7, 5, 3], hits), all_of(hits))
         share = float(np.mean(np.array(hits) > 0))
-        assert found["group"] == pytest.approx(wilson(share * 15, 15))
+        assert found["few"] == pytest.approx(wilson(share * 15, 15))
         assert found["top1"] == pytest.approx(wilson(sum(hits), 15))
-    single = bootstrap(np.arange(20), np.arange(20) // 10 * 10, all_of([1] * 20))
+    single = bootstrap(predictions(np.arange(20), np.arange(20) // 10 * 10, 20), all_of([1] * 20))
     assert single["balanced_accuracy"] == pytest.approx(wilson(2, 20))
 
 
 def test_groups_without_images_have_none_and_resamples_can_be_left_out():
-    labels, predicted = outcomes([4, 0, 2], [2, 0, 1])
-    groups = {"there": np.array([True, True, False]), "absent": np.array([False, True, False])}
-    found = bootstrap(labels, predicted, groups)
-    assert found["absent"] is None
-    assert found["there"] is not None
-    assert set(bootstrap(labels, predicted, groups, resamples=0).values()) == {None}
-    assert found.keys() == bootstrap(labels, predicted, groups, resamples=0).keys()
+    some = outcomes([4, 0, 2], [2, 0, 1])
+    groups = all_of([1] * 3) | {"many": np.array([True, True, False]), "medium": np.array([False, True, False])}
+    found = bootstrap(some, groups)
+    assert found["medium"] is None
+    assert found["many"] is not None
+    assert set(bootstrap(some, groups, resamples=0).values()) == {None}
+    assert found.keys() == bootstrap(some, groups, resamples=0).keys()
 
 
 def test_a_seed_is_the_same_again_and_the_order_of_images_does_not_matter():
     rng = np.random.default_rng(1)
     labels, predicted, order = rng.integers(0, 6, 90), rng.integers(0, 6, 90), rng.permutation(90)
-    one = bootstrap(labels, predicted, all_of([1] * 6), seed=4)
-    assert one == bootstrap(labels[order], predicted[order], all_of([1] * 6), seed=4)
-    assert one != bootstrap(labels, predicted, all_of([1] * 6), seed=5)
+    logits = np.eye(6)[predicted] + rng.normal(size=(90, 6)) / 9
+    some, turned, groups = Outcomes.of(logits, labels), Outcomes.of(logits[order], labels[order]), all_of([1] * 6)
+    one = bootstrap(some, groups, seed=4)
+    assert {key: pytest.approx(interval) for key, interval in bootstrap(turned, groups, seed=4).items()} == one
+    assert one != bootstrap(some, groups, seed=5)
 
 
 @st.composite
@@ -137,21 +143,66 @@ def test_intervals_hold_what_was_measured(case):
         class_names=[str(c) for c in range(classes)],
         resamples=50,
     )
-    for name, interval in summary.intervals.items():
-        value = getattr(summary, name)
-        assert (interval is None) == (value is None)
-        if interval is not None:
-            assert 0 <= interval[0] <= value + 1e-9
-            assert value - 1e-9 <= interval[1] <= 1
+    for metric in table.METRICS:
+        value, interval = summary.figures[metric.key], summary.intervals[metric.key]
+        assert interval is None or value is not None
+        assert interval is not None or value is None or metric.interval in ("percentile", "basic")
+        if interval is not None and value is not None:
+            assert interval[0] <= value + 1e-9
+            assert value - 1e-9 <= interval[1]
+            assert metric.unit != "percent" or (interval[0] >= 0 and interval[1] <= 1)
     for each in summary.per_class:
         for value, interval in ((each.recall, each.recall_interval), (each.precision, each.precision_interval)):
             assert (interval is None) == (value is None)
             assert value is None or interval is None or interval[0] <= value <= interval[1]
 
 
-@given(st.lists(st.floats(0.01, 1), min_size=1, max_size=10))
-def test_means_equal_scipys(values):
-    recalls = np.array(values)
-    assert harmonic_mean(recalls) == pytest.approx(scipy.stats.hmean(recalls))
-    assert geometric_mean(recalls) == pytest.approx(scipy.stats.gmean(recalls))
-    assert harmonic_mean(np.append(recalls, 0.0)) == geometric_mean(np.append(recalls, 0.0)) == 0.0
+def noisy(images, classes, seed):
+    """Outcomes of a network that is right about half of the time, and their labels."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(classes), images)
+    logits = rng.normal(size=(len(labels), classes))
+    logits[np.arange(len(labels)), labels] += 1.5
+    return 2 * logits, labels
+
+
+def test_means_over_images_are_as_uncertain_as_the_standard_error_of_a_stratified_sample():
+    logits, labels = noisy(30, 8, 0)
+    some = Outcomes.of(logits, labels, temperature=2.0)
+    found = bootstrap(some, all_of([1] * 8), resamples=4000)
+    for key, values in (("nll", some.losses), ("top5", (some.ranks < 5).astype(float))):
+        variance = np.mean([values[labels == c].var(ddof=1) / 30 for c in range(8)]) / 8
+        low, high = found[key] or (0, 0)
+        assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt(variance), rel=0.06), key
+        assert (high + low) / 2 == pytest.approx(values.mean(), abs=0.01), key
+
+
+def test_every_metric_has_an_interval():
+    logits, labels = noisy(30, 8, 0)
+    counts = np.array([500, 300, 90, 80, 70, 10, 9, 8])
+    summary = summarise(logits, labels, train_counts=counts, class_names=list("abcdefgh"), temperature=2.0)
+    assert all(summary.intervals[metric.key] is not None for metric in table.METRICS)
+
+
+def test_intervals_of_the_gap_hold_the_truth_as_often_as_they_say():
+    rng, hits = np.random.default_rng(0), 0
+    truth = np.array([0.9] * 5 + [0.4] * 5)
+    groups = all_of(truth) | {"many": truth > 0.5, "few": truth < 0.5}
+    for trial in range(100):
+        found = bootstrap(outcomes([20] * 10, rng.binomial(20, truth)), groups, resamples=200, seed=trial)
+        low, high = found["head_tail_gap"] or (0, 0)
+        hits += low <= 0.5 <= high
+    assert 0.9 <= hits / 100 <= 0.99
+
+
+def test_intervals_of_the_calibration_error_hold_the_truth_about_as_often_as_they_say():
+    """Resampling makes this error larger, so the interval is reflected: as percentiles it would miss the truth."""
+    many, labels = noisy(20_000, 6, 1)
+    gap = summarise(many, labels, train_counts=np.ones(6, int), class_names=list("abcdef"), resamples=0).ece
+    rng, hits = np.random.default_rng(0), 0
+    for trial in range(60):
+        rows = np.concatenate([rng.choice(np.flatnonzero(labels == c), 40, replace=False) for c in range(6)])
+        found = bootstrap(Outcomes.of(many[rows], labels[rows]), all_of([1] * 6), resamples=200, seed=trial)
+        low, high = found["ece"] or (0, 0)
+        hits += low <= gap <= high
+    assert hits / 60 >= 0.85

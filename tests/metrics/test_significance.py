@@ -1,4 +1,4 @@
-"""Paired statistics against scipy, statsmodels and numbers worked by hand, and at their edges."""
+"""Tests of differences against scipy, statsmodels and numbers worked by hand, and at their edges."""
 
 import math
 from typing import Any
@@ -9,28 +9,26 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from longtail import metrics
 from longtail.data.class_counts import Groups
-from longtail.metrics import significance
-from longtail.metrics.significance import Outcomes
+from longtail.metrics import Outcomes, significance
+from longtail.metrics.significance import Method
 
 COUNTS = np.array([500, 120, 60, 10, 3])
 GROUPS = Groups().masks(COUNTS)
 
 
-def answers(seed: int, *, images: int = 300, seeds: int = 1, skill: float = 1.0) -> tuple[Outcomes, np.ndarray]:
-    """Outcomes about the same labels whatever the seed, and the logits they are from, `(S, N, C)`."""
+def answers(seed: int, *, images: int = 300, seeds: int = 1, skill: float = 1.0) -> list[Outcomes]:
+    """Outcomes of some seeds about the same labels, whatever the seed."""
     labels = np.random.default_rng(0).integers(0, 5, images)
     logits = np.random.default_rng(seed).normal(size=(seeds, images, 5)).astype(np.float32)
     logits[:, np.arange(images), labels] += skill
-    confidences = np.array([metrics.softmax(each).max(1) for each in logits])
-    return Outcomes(labels, logits.argmax(2), confidences), logits
+    return [Outcomes.of(each, labels) for each in logits]
 
 
-def right_or_wrong(*right: list[int]) -> Outcomes:
+def right_or_wrong(*right: list[int]) -> list[Outcomes]:
     """Images of class 0, each answered rightly (1) or not (0), one list a seed."""
-    predicted = 1 - np.array(right)
-    return Outcomes(np.zeros(predicted.shape[1], np.int64), predicted, np.ones(predicted.shape))
+    labels = np.zeros(len(right[0]), np.int64)
+    return [Outcomes.of(np.eye(5)[1 - np.array(each)], labels) for each in right]
 
 
 # --- over seeds -------------------------------------------------------------------------------------------------------
@@ -88,45 +86,12 @@ def test_detectable_is_where_p_becomes_5_percent(seeds: int) -> None:
     assert wanted.pvalue == pytest.approx(0.05)
 
 
-# --- metrics of weighted images ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("images", [1, 7, 300])
-def test_images_that_count_once_give_the_summary(images: int) -> None:
-    outcomes, logits = answers(1, images=images, seeds=2)
-    found = significance.weighted(outcomes, np.ones((images, 1)), GROUPS)
-    wanted = [
-        metrics.summarise(each, outcomes.labels, train_counts=COUNTS, class_names=list("abcde")) for each in logits
-    ]
-    for name in ("top1", "balanced_accuracy", "macro_f1", "ece", "many", "medium", "few"):
-        values = [getattr(summary, name) for summary in wanted]
-        assert (name in found) == (values[0] is not None)
-        if name in found:
-            assert found[name] == pytest.approx([np.mean(values)]), name
-
-
-def test_an_image_that_counts_twice_is_like_two_and_one_of_weight_0_like_none() -> None:
-    outcomes, _ = answers(1, images=20)
-    weights = np.random.default_rng(0).integers(0, 3, 20)
-    rows = np.repeat(np.arange(20), weights)
-    chosen = Outcomes(outcomes.labels[rows], outcomes.predicted[:, rows], outcomes.confidences[:, rows])
-    one = significance.weighted(outcomes, weights[:, None].astype(float), GROUPS)
-    other = significance.weighted(chosen, np.ones((len(rows), 1)), GROUPS)
-    for name in one:
-        assert one[name] == pytest.approx(other.get(name, [math.nan]), nan_ok=True), name
-
-
-def test_a_group_without_images_in_a_resample_is_unknown_there() -> None:
-    outcomes = Outcomes(np.array([0, 4]), np.array([[0, 4]]), np.ones((1, 2)))
-    found = significance.weighted(outcomes, np.array([[1.0, 2.0], [1.0, 0.0]]), GROUPS)
-    assert found["few"] == pytest.approx([1, math.nan], nan_ok=True)
-    assert "medium" not in found
-
-
 # --- over images ------------------------------------------------------------------------------------------------------
 
 
-def difference(one: Outcomes, other: Outcomes, name: str = "top1", *, seed: int = 0) -> significance.Difference:
+def difference(
+    one: list[Outcomes], other: list[Outcomes], name: str = "top1", *, seed: int = 0
+) -> significance.Difference:
     first, second = (significance.resample(each, GROUPS, seed=seed)[name] for each in (one, other))
     found = significance.over_images(first, second)
     assert found is not None
@@ -163,14 +128,14 @@ def test_copies_of_one_seed_are_no_new_evidence() -> None:
 
 @pytest.mark.parametrize("name", ["top1", "balanced_accuracy", "macro_f1", "ece", "few"])
 def test_equal_answers_do_not_differ(name: str) -> None:
-    one, _ = answers(1, seeds=2)
+    one = answers(1, seeds=2)
     assert difference(one, one, name) == (0, 0, 1)
 
 
 @pytest.mark.parametrize("name", ["top1", "balanced_accuracy", "macro_f1", "many", "medium", "few"])
 def test_a_better_method_is_found_better_and_the_other_one_worse(name: str) -> None:
-    one, _ = answers(1, seeds=2, skill=2.5)
-    other, _ = answers(2, seeds=2, skill=1.0)
+    one = answers(1, seeds=2, skill=2.5)
+    other = answers(2, seeds=2, skill=1.0)
     found, turned = difference(one, other, name), difference(other, one, name)
     assert 0 < found.low < found.high and found.p < 0.01
     assert turned == pytest.approx((-found.high, -found.low, found.p))
@@ -180,8 +145,8 @@ def test_the_false_alarms_are_as_many_as_promised() -> None:
     """Of 200 pairs of equally good methods, about one in twenty looks different."""
     alarms = 0
     for seed in range(200):
-        one, other = (answers(1000 + 2 * seed + each, images=150)[0] for each in (0, 1))
-        first, second = (significance.resample(each, {}, seed=seed, resamples=300)["top1"] for each in (one, other))
+        one, other = (answers(1000 + 2 * seed + each, images=150) for each in (0, 1))
+        first, second = (significance.resample(each, GROUPS, seed=seed, resamples=300)["top1"] for each in (one, other))
         found = significance.over_images(first, second)
         assert found is not None
         alarms += found.p < 0.05
@@ -189,7 +154,7 @@ def test_the_false_alarms_are_as_many_as_promised() -> None:
 
 
 def test_the_same_seed_gives_the_same_and_another_one_about_the_same() -> None:
-    one, other = answers(1)[0], answers(2)[0]
+    one, other = answers(1), answers(2)
     assert difference(one, other) == difference(one, other)
     assert difference(one, other) != difference(one, other, seed=1)
     assert tuple(difference(one, other)) == pytest.approx(tuple(difference(one, other, seed=1)), abs=0.1)
@@ -206,3 +171,32 @@ def test_where_nothing_was_measured_there_is_no_test() -> None:
 def test_holm_is_that_of_statsmodels(ps: list[float]) -> None:
     corrected: Any = multipletests(ps, method="holm")[1] if ps else []
     assert significance.holm(ps) == pytest.approx([*corrected])
+
+
+# --- all pairs --------------------------------------------------------------------------------------------------------
+
+
+def method(name: str, outcomes: list[Outcomes], groups: dict[str, np.ndarray] = GROUPS) -> Method:
+    values = {"top1": [float(each.right.mean()) for each in outcomes], "few": [0.5] * len(outcomes)}
+    return Method(name, values, outcomes, groups)
+
+
+def test_later_methods_are_compared_with_earlier_ones_and_corrected_together() -> None:
+    three = [method("a", answers(1)), method("b", answers(2, skill=1.3)), method("c", answers(3, skill=2.0))]
+    pairs = [pair for pair in significance.compare(three) if pair.metric == "top1"]
+    assert [(pair.one, pair.other) for pair in pairs] == [("b", "a"), ("c", "a"), ("c", "b")]
+    assert [pair.corrected for pair in pairs] == significance.holm([pair.p for pair in pairs])
+    assert pairs[1].significant and pairs[1].difference > 0 and pairs[1].interval[0] > 0
+    assert all(pair.seeds is None for pair in pairs), "one seed"
+
+
+def test_metrics_of_groups_are_compared_where_groups_are_the_same() -> None:
+    turned = Groups().masks(COUNTS[::-1])
+    same = significance.compare([method("a", answers(1)), method("b", answers(2))], resamples=50)
+    other = significance.compare([method("a", answers(1)), method("b", answers(2), turned)], resamples=50)
+    assert [pair.metric for pair in same] == ["top1", "few"]
+    assert [pair.metric for pair in other] == ["top1"]
+
+
+def test_one_method_has_no_pairs() -> None:
+    assert significance.compare([method("a", answers(1))]) == []

@@ -71,7 +71,7 @@ def pages(tmp_path_factory):
     others = [fake_runs.write(folder / f, classes=100, method=m, skill=s).path for f, (m, s) in more.items()]
     shown["four"] = [*shown["two"], *others]
     for name, paths in shown.items():
-        (folder / f"{name}.html").write_text(report.page(paths), encoding="utf-8")
+        (folder / f"{name}.html").write_text(report.render(paths), encoding="utf-8")
     return {name: folder / f"{name}.html" for name in shown}
 
 

@@ -14,6 +14,7 @@ from longtail import metrics, recipe
 from longtail.report import model_card
 from longtail.runs import records
 from longtail.runs.folder import RunDir
+from longtail.text import DASH
 from support.small_trainings import train_on_folder
 
 
@@ -126,7 +127,10 @@ def test_limits_say_what_is_not_known(tmp_path):
     assert "8 of 10 classes have such images" in text
     few = summary.intervals["few"]
     assert few
-    assert f"{100 * few[0]:.1f} to {100 * few[1]:.1f} | 5 classes, fewer than 20" in section(text, "Results")
+    assert (
+        f"{100 * few[0]:.1f} to {100 * few[1]:.1f} | mean recall of classes with fewer than 20 training images: 5"
+        in section(text, "Results")
+    )
     worst = section(text, "Classes that are recognised worst")
     assert worst.splitlines()[3].startswith("| class 2 | 5 | 3 | 0.0 % | 0.0 to 56.1 |")
     assert "class 3" not in worst
@@ -172,7 +176,7 @@ def test_a_temperature_is_told(tmp_path):
     )
     text = model_card.render(run)
     assert summary.ece_calibrated is not None
-    assert f"| calibration error, with temperature | {100 * summary.ece_calibrated:.1f} % |" in text
+    assert f"| ECE, scaled | {100 * summary.ece_calibrated:.1f} % |" in text
     assert "no validation images were held out" not in text
 
 
@@ -197,9 +201,15 @@ def test_names_cannot_break_the_card(tmp_path):
 
 def test_other_measurements_are_listed_and_old_ones_named(tmp_path):
     run, summary = run_of(tmp_path / "run", "cifar10-lt-100/ce", [4] * 10, train=[50] * 10, recognised=[2] * 10)
-    run.write_summary(replace(summary, top1=0.25), split="data-north")
-    assert "| north | 40 | 25.0 % | 50.0 % | - | 50.0 % | - |" in section(model_card.render(run), "Other measurements")
-    old = {name: value for name, value in summary.to_dict().items() if name != "intervals"}
-    records.write_json(run.summary("train"), old)
-    with pytest.raises(ValueError, match=r"summary-train\.json: Summary has missing or unknown fields \['intervals'\]"):
+    run.write_summary(replace(summary, figures={**summary.figures, "top1": 0.25}), split="data-north")
+    assert f"| north | 40 | 25.0 % | 50.0 % | {DASH} | 50.0 % | {DASH} |" in section(
+        model_card.render(run), "Other measurements"
+    )
+    old = {name: value for name, value in summary.to_dict().items() if name not in ("intervals", "nll")}
+    records.write_json(run.summary(), old)
+    text = model_card.render(run)
+    assert f"| top-1 | 50.0 % | {DASH} |" in text
+    assert "| NLL |" not in text
+    records.write_json(run.summary("train"), {"top1": 0.5})
+    with pytest.raises(ValueError, match=r"summary-train\.json: it has no images, so it holds no results"):
         model_card.render(run)

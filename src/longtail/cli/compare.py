@@ -26,7 +26,10 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Train recipes with several seeds each, in turn, and tell which differences are more than chance."""
-    from longtail.compare import compare
+    from longtail import report as reports
+    from longtail.compare import compare, tables
+    from longtail.compare.runner import Execution
+    from longtail.runtime.files import write_text
     from longtail.training import progress
 
     with interruptible(again=True), progress.status() as show:
@@ -36,13 +39,13 @@ def compare(
             seeds=seeds,
             budget=budget,
             overrides=overrides or [],
-            data_root=data_root,
-            device=device,
-            say=output.message,
-            show=show,
+            execution=Execution(data_root, device, message=output.message, progress=show),
         )
+    first, verdicts = compare.first_runs(names, out)[: reports.MOST], reports.Verdicts(found.pairs, len(found.seeds))
+    page = reports.render(first, verdicts, names=[*found.spreads][: reports.MOST])
+    write_text(out / "report.html", page)
     if as_json:
-        output.print_json(found.to_dict())
+        output.print_json(tables.to_dict(found))
     else:
         output.print_findings(found)
     output.message(f"tables are in {out}: compare.md, compare.csv and compare.json; report.html shows the first seed")
@@ -66,14 +69,14 @@ def reproduce(
 ) -> None:
     """Train rows of papers exactly as published, and tell how far ours are from their figures."""
     from longtail.compare import reproduce
+    from longtail.compare.runner import Execution
     from longtail.training import progress
 
     if overrides:
         raise ValueError(f"--set {overrides[0]!r} would make another row of it; allowed with reproduce: none")
     with interruptible(again=True), progress.status() as show:
-        found = reproduce.reproduce(
-            rows or [], out, seeds=seeds, data_root=data_root, device=device, say=output.message, show=show
-        )
+        execution = Execution(data_root, device, message=output.message, progress=show)
+        found = reproduce.reproduce(rows or [], out, seeds=seeds, execution=execution)
     if as_json:
         output.print_json([row.to_dict() for row in found])
     else:

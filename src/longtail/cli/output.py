@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from longtail.text import percent_cell, percent_interval, quantity, split_title
+from longtail.text import percent_cell, quantity, split_title
 
 if TYPE_CHECKING:
     from longtail.compare.reproduce import Row
     from longtail.compare.results import Comparison
-    from longtail.metrics import Summary
+    from longtail.metrics import Metric, Summary
     from longtail.planning.preflight import Preflight
     from longtail.recipe import Published, Recipe
 
@@ -32,47 +32,50 @@ def print_summary(summary: "Summary", settings: "Recipe", where: Path, as_json: 
         sys.stdout.write(f"{settings.name}, seed {settings.seed}: {_images(summary, split)}\n\n")
         published = settings.published if split == "test" else None
         for label, value, interval, note in _results(summary, published):
-            sys.stdout.write(f"{label:<12} {value:>7}  {interval:<13}  {note}".rstrip() + "\n")
+            sys.stdout.write(f"{label:<15} {value:>7}  {interval:<14}  {note}".rstrip() + "\n")
     message(f"results are in {where}")
 
 
 def _results(summary: "Summary", published: "Published | None") -> list[tuple[str, str, str, str]]:
-    """Label, value, 95 % interval and note of each line."""
-    s, bounds = summary, summary.group_bounds
-    training = {
-        "many": f"more than {bounds['many']} training images",
-        "medium": f"{bounds['few']} to {bounds['many']}",
-        "few": f"fewer than {bounds['few']}",
-    }
-    worst = s.worst(1)[0]
-    return [
-        ("top-1", percent_cell(s.top1), percent_interval(s.intervals["top1"]), "95 % interval"),
-        *([("published", percent_cell(published.top1), published.source, "")] if published else []),
-        ("top-5", percent_cell(s.top5), "", ""),
-        (
-            "balanced",
-            percent_cell(s.balanced_accuracy),
-            percent_interval(s.intervals["balanced_accuracy"]),
-            "mean over classes",
-        ),
-        *(
-            (group, percent_cell(getattr(s, group)), percent_interval(s.intervals[group]), f"{_of(s, group)}, {words}")
-            for group, words in training.items()
-        ),
-        (
-            "worst class",
-            percent_cell(s.worst_class_recall),
-            percent_interval(worst.recall_interval),
-            f"class {worst.name}",
-        ),
-        ("macro F1", percent_cell(s.macro_f1), percent_interval(s.intervals["macro_f1"]), ""),
-        ("ECE", percent_cell(s.ece), "", "mean gap between confidence and accuracy"),
-        *(
-            [("ECE, T", percent_cell(s.ece_calibrated), "", f"with temperature {s.temperature:.2f}")]
-            if s.ece_calibrated is not None
-            else []
-        ),
-    ]
+    """Label, value, 95 % interval and note of each line; 80 columns hold them."""
+    from longtail.metrics import table
+
+    lines = list[tuple[str, str, str, str]]()
+    for metric in table.METRICS:
+        value, interval = summary.figures[metric.key], summary.intervals[metric.key]
+        if value is not None or metric.groups:
+            words = metric.interval_in_words(interval) if interval else ""
+            lines.append((metric.title, _cell(metric, value), words, _note(metric, summary)))
+        if metric.key == "top1" and published:
+            lines.append(("published", percent_cell(published.top1), published.source, ""))
+    return lines
+
+
+def _note(metric: "Metric", summary: "Summary") -> str:
+    many, few = summary.group_bounds["many"], summary.group_bounds["few"]
+    match metric.key:
+        case "top1":
+            return "95 % interval"
+        case "balanced_accuracy":
+            return "mean over classes"
+        case "many":
+            return f"{_of(summary, 'many')}, more than {many} training images"
+        case "medium":
+            return f"{_of(summary, 'medium')}, {few} to {many}"
+        case "few":
+            return f"{_of(summary, 'few')}, fewer than {few}"
+        case "worst_class_recall":
+            return f"class {summary.worst_class}"
+        case "ece":
+            return "mean gap, confidence and accuracy"
+        case "ece_calibrated":
+            return f"with temperature {summary.temperature:.2f}"
+    return ""
+
+
+def _cell(metric: "Metric", value: float | None) -> str:
+    """A value in a terminal, where shares have two digits."""
+    return percent_cell(value) if metric.unit == "percent" else metric.value_in_words(value)
 
 
 def _of(summary: "Summary", group: str) -> str:
@@ -115,7 +118,9 @@ def print_preflight(preflight: "Preflight", command: str) -> None:
 
 
 def print_comparison(summaries: dict[str, "Summary"]) -> None:
-    """One row a run: overall, per group, balanced."""
+    """One row a run, one column a metric."""
+    from longtail.metrics import table
+
     first = next(iter(summaries.values()))
     groups, bounds = first.group_classes, first.group_bounds
     sys.stdout.write(
@@ -124,21 +129,24 @@ def print_comparison(summaries: dict[str, "Summary"]) -> None:
         f"{groups['medium']:,} medium ({bounds['few']} to {bounds['many']}), "
         f"{groups['few']:,} few (< {bounds['few']})\n\n"
     )
+    columns = [metric for metric in table.METRICS if metric.overview]
     print_table(
-        ["run", "top-1", "many", "medium", "few", "balanced", "macro F1", "ECE"],
+        ["run", *(metric.title for metric in columns)],
         [
-            [name, *map(percent_cell, (s.top1, s.many, s.medium, s.few, s.balanced_accuracy, s.macro_f1, s.ece))]
-            for name, s in summaries.items()
+            [name, *(_cell(metric, summary.figures[metric.key]) for metric in columns)]
+            for name, summary in summaries.items()
         ],
     )
 
 
 def print_findings(found: "Comparison") -> None:
     """Print the table of a comparison, and what it says."""
+    from longtail.compare import findings, tables
+
     sys.stdout.write(f"{quantity(found.images, f'{found.split} image')}; {quantity(len(found.seeds), 'seed')}; ")
     sys.stdout.write("means in %" + (" ± standard deviation\n\n" if len(found.seeds) > 1 else "\n\n"))
-    print_table(*found.table())
-    for paragraph in (found.findings(), found.notes() if found.pairs else []):
+    print_table(*tables.means(found))
+    for paragraph in (findings.findings(found), findings.notes(found) if found.pairs else []):
         sys.stdout.write("\n" * bool(paragraph) + "".join(f"{line}\n" for line in paragraph))
 
 

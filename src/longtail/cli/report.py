@@ -33,6 +33,5 @@ def report(
     where = out or (RunDir(runs[0]).report if len(runs) == 1 else Path("report.html"))
     if out and not out.parent.is_dir():
         raise ValueError(f"--out is {out}; there is no folder {out.parent}")
-    page = reports.page(runs)
-    write_text(where, page)
+    write_text(where, reports.render(runs))
     output.message(f"the report is in {where}")

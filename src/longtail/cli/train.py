@@ -129,5 +129,5 @@ def demo(
     else:
         output.print_comparison(summaries)
     page = folder / "report.html"
-    write_text(page, report.page([folder / name for name in summaries]))
+    write_text(page, report.render([folder / name for name in summaries]))
     output.message(f"runs are in {folder}; side by side: open {page}; next: longtail recipes")

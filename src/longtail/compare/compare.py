@@ -1,4 +1,4 @@
-"""Comparing recipes: the same data, seeds and budget for all, trained in turn, with tests of the differences."""
+"""Compare recipes: the same data, seeds and budget for all, trained in turn, with tests of the differences."""
 
 import json
 from collections.abc import Sequence
@@ -7,20 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from longtail import report
 from longtail.compare import results as comparison
-from longtail.compare import runner
+from longtail.compare import runner, tables
 from longtail.compare.results import Comparison, Results
-from longtail.compare.runner import Say, Training
-from longtail.metrics import softmax
-from longtail.metrics.significance import Outcomes
+from longtail.compare.runner import Execution, Training
+from longtail.metrics import Outcomes
 from longtail.recipe import Recipe, build
 from longtail.runs.folder import RunDir
 from longtail.runs.records import Environment
 from longtail.runtime.files import write_text
-from longtail.text import yaml_value
+from longtail.text import quantity, yaml_value
 
-# How images are shown to a network may differ from recipe to recipe; which images there are may not.
+# How images are prepared for a network may differ from recipe to recipe; which images there are may not.
 _MAY_DIFFER = {"image_size", "in_memory", "workers", "packed"}
 
 
@@ -31,16 +29,13 @@ def compare(
     seeds: int = 3,
     budget: str | None = None,
     overrides: Sequence[str] = (),
-    data_root: Path | None = None,
-    device: str = "auto",
-    say: Say = lambda _: None,
-    show: Say = lambda _: None,
+    execution: Execution = runner.DEFAULT,
 ) -> Comparison:
     """Train recipes with several seeds each, in turn, and compare what comes out.
 
     Whatever has been trained into the folder is taken as it is, and what was interrupted goes on: the same call
     continues a comparison, and one with more seeds or recipes extends it. Writes `compare.md`, `compare.csv` and
-    `compare.json`, and the first seed of each recipe side by side as `report.html`.
+    `compare.json`.
 
     Args:
         recipes: shipped names or files, all about the same images.
@@ -48,22 +43,21 @@ def compare(
         seeds: of each recipe, at least 1: 0, 1 and so on.
         budget: time for each training, as text; `None`: as the recipes say.
         overrides: changes of settings for all recipes.
-        data_root: see `sources.load`.
-        device: see `hardware.runtime`.
-        say: see `runner.run_all`.
-        show: see `runner.run_all`.
+        execution: how trainings are run.
     Raises: ValueError if recipes are about different data, if the folder holds runs with other settings, or if a
         training fails; KeyboardInterrupt when the training at hand has saved its state.
     """
     planned = runner.plan(recipes, range(seeds), out, overrides=overrides, budget=budget)
     _check_comparable(planned)
-    runner.run_all(planned, data_root=data_root, device=device, say=say, show=show)
+    runner.run_all(planned, execution)
     found = read(planned)
-    runs = [RunDir(training.out) for training in planned]
-    _write(out, found, _protocol(planned, runs, overrides=overrides, budget=budget))
-    first = [training.out for training in planned if training.settings.seed == planned[0].settings.seed]
-    write_text(out / "report.html", report.page(first))
+    _write(out, found, _protocol(planned, overrides=overrides, budget=budget))
     return found
+
+
+def first_runs(recipes: Sequence[str], out: Path) -> list[Path]:
+    """The folders of the first seed of each recipe."""
+    return [training.out for training in runner.plan(recipes, [0], out)]
 
 
 def _check_comparable(planned: Sequence[Training]) -> None:
@@ -78,7 +72,7 @@ def _check_comparable(planned: Sequence[Training]) -> None:
 
 
 def _data(settings: Recipe) -> dict[str, Any]:
-    """All settings that decide which images there are, and how results are told."""
+    """All settings that decide which images there are, and how results are reported."""
     data = {**settings.data.model_dump(mode="json", exclude=_MAY_DIFFER), "profile": settings.data.profile_used}
     groups = settings.groups.model_dump()
     return {
@@ -104,7 +98,7 @@ def read(planned: Sequence[Training]) -> Comparison:
         runs = [RunDir(training.out) for training in several]
         spent = [seconds for run in runs if (seconds := runner.seconds(run)) is not None]
         mean = sum(spent) / len(spent) if spent else None
-        results.append(Results(short[name], [run.read_summary() for run in runs], _outcomes(runs), mean))
+        results.append(Results(short[name], [run.read_summary() for run in runs], [*map(_outcomes, runs)], mean))
     first = results[0].summaries[0]
     counts = np.array([each.train_count for each in first.per_class])
     return comparison.compare(
@@ -115,13 +109,9 @@ def read(planned: Sequence[Training]) -> Comparison:
     )
 
 
-def _outcomes(runs: Sequence[RunDir]) -> Outcomes:
-    several = [run.read_predictions() for run in runs]
-    return Outcomes(
-        several[0].labels,
-        np.stack([each.predicted for each in several]),
-        np.stack([softmax(each.logits).max(1) for each in several]),
-    )
+def _outcomes(run: RunDir) -> Outcomes:
+    predictions = run.read_predictions()
+    return Outcomes.of(predictions.logits, predictions.labels)
 
 
 def _short(names: Sequence[str]) -> dict[str, str]:
@@ -134,17 +124,16 @@ def _short(names: Sequence[str]) -> dict[str, str]:
     return {name: name.rpartition("/")[2] if len(folders) == 1 else name for name in names}
 
 
-def _protocol(
-    planned: Sequence[Training], runs: Sequence[RunDir], *, overrides: Sequence[str], budget: str | None
-) -> list[str]:
+def _protocol(planned: Sequence[Training], *, overrides: Sequence[str], budget: str | None) -> list[str]:
     """How the trainings were done, in sentences."""
+    runs = [RunDir(training.out) for training in planned]
     names = list(dict.fromkeys(training.settings.name for training in planned))
     seeds = list(dict.fromkeys(training.settings.seed for training in planned))
     summary, environments = runs[0].read_summary(), [Environment.read(run.environment) for run in runs]
-    measured = f"{summary.images:,} {runs[0].measured()} images of {summary.classes:,} classes"
+    images = f"{quantity(summary.images, f'{runs[0].measured()} image')} of {quantity(summary.classes, 'class')}"
     lines = [
         f"Recipes: {', '.join(names)}.",
-        f"Seeds: {', '.join(map(str, seeds))}; trained in turn; measured after the last epoch, on {measured}.",
+        f"Seeds: {', '.join(map(str, seeds))}; trained in turn; evaluated after the last epoch, on {images}.",
     ]
     lines += [f"Time for each training: {budget}."] * (budget is not None)
     lines += [f"Changed settings, for all: {', '.join(overrides)}."] * bool(overrides)
@@ -157,7 +146,7 @@ def _protocol(
 
 
 def _write(out: Path, found: Comparison, protocol: Sequence[str]) -> None:
-    content = {"protocol": list(protocol), **found.to_dict()}
+    content = {"protocol": list(protocol), **tables.to_dict(found)}
     write_text(out / "compare.json", json.dumps(content, indent=1) + "\n")
-    write_text(out / "compare.csv", found.to_csv())
-    write_text(out / "compare.md", found.to_markdown(protocol))
+    write_text(out / "compare.csv", tables.to_csv(found))
+    write_text(out / "compare.md", tables.to_markdown(found, protocol))

@@ -1,4 +1,4 @@
-"""Reproducing papers: the shipped rows with a published figure, ours beside it, and which have not been run."""
+"""Reproduce papers: the shipped rows with a published figure, ours beside it, and which have not been run."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from longtail import recipe
 from longtail.compare import runner
-from longtail.compare.runner import Say
+from longtail.compare.runner import Execution
 from longtail.recipe import Published, Recipe
 from longtail.runs.folder import RunDir
 from longtail.runs.records import Environment
@@ -71,7 +71,7 @@ def tolerance(published: float, images: int) -> float:
     """By how much a figure may differ from the published one and still count as reproduced.
 
     One point, for other seeds, libraries and hardware: what papers report of their own spread is of that size. And the
-    standard error of an accuracy measured on so many images.
+    standard error of an accuracy on so many images.
 
     Args:
         published: the figure, as a fraction.
@@ -123,10 +123,7 @@ def reproduce(
     out: Path,
     *,
     seeds: int = 1,
-    data_root: Path | None = None,
-    device: str = "auto",
-    say: Say = lambda _: None,
-    show: Say = lambda _: None,
+    execution: Execution = runner.DEFAULT,
 ) -> list[Row]:
     """Train rows as they are shipped, and put our figures beside the published ones.
 
@@ -134,13 +131,10 @@ def reproduce(
     counts. The same call goes on after an interruption.
 
     Args:
-        wanted: rows, see `chosen`; nothing is trained if there are none, and all rows are told.
+        wanted: rows, see `chosen`; nothing is trained if there are none, and all rows are returned.
         out: the folder; a run is in its folder `RECIPE/seed-N`.
         seeds: of each row, at least 1: 0, 1 and so on.
-        data_root: see `sources.load`.
-        device: see `hardware.runtime`.
-        say: see `runner.run_all`.
-        show: see `runner.run_all`.
+        execution: how trainings are run.
     Returns: the rows that are wanted, or all.
     Raises: as `runner.run_all`, but rows may have different data.
     """
@@ -152,7 +146,7 @@ def reproduce(
             runner.check(planned)
         for name in names:
             planned = runner.plan([name], range(seeds), out)
-            runner.run_all(planned, data_root=data_root, device=device, say=say, show=show)
+            runner.run_all(planned, execution)
     figures = published()
     return [read(name, figures[name], out) for name in names]
 

@@ -1,13 +1,12 @@
-"""Lists of trainings: one after the other, each in a process of its own, taken up again after any interruption."""
+"""Run a list of trainings: one after the other, each in a process of its own, resumed after any interruption."""
 
-import json
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,13 @@ from longtail.recipe import Recipe
 from longtail.runs.folder import RunDir
 from longtail.runs.records import Environment, SplitFile
 from longtail.runtime import signals
-from longtail.text import clock_time, yaml_value
+from longtail.text import clock_time, percent, yaml_value
 
 _PROGRAM = (sys.executable, "-m", "longtail.cli")
-# What a run remembers of its data, and what runs that are compared must have in common.
+# What a run records of its data, and what runs that are compared must have in common.
 _SAME = ("fingerprint", "split", "class_names", "train", "validation", "test")
 
-Say = Callable[[str], object]
+Message = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -32,17 +31,39 @@ class Training:
     Args:
         recipe: a shipped name or a file, as the user gave it.
         settings: what comes of it, with the changes and the seed.
-        options: how the command line of `longtail train` says the changes and the seed.
         out: its run folder.
     """
 
     recipe: str
     settings: Recipe
-    options: tuple[str, ...]
     out: Path
 
     def __str__(self) -> str:
         return f"{self.settings.name}, seed {self.settings.seed}"
+
+
+def _ignore(_: str) -> None:
+    """Nobody is there to read it."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How trainings are run.
+
+    Args:
+        data_root: see `sources.load`.
+        device: see `hardware.runtime`; an interrupted training goes on with what it had.
+        message: receives a line when something has been done.
+        progress: receives, again and again, a line about the training at hand.
+    """
+
+    data_root: Path | None = None
+    device: str = "auto"
+    message: Message = _ignore
+    progress: Message = _ignore
+
+
+DEFAULT = Execution()
 
 
 def plan(
@@ -66,19 +87,12 @@ def plan(
         budget: time for each training; `None`: as the recipe says.
     Raises: ValueError for a mistake in a recipe or a change, or if two recipes have one name.
     """
-    changes = [*overrides, *([f"budget={json.dumps(budget)}"] if budget is not None else [])]
-    options = tuple(part for each in overrides for part in ("--set", each))
-    options += ("--budget", budget) if budget is not None else ()
-    listed = [
-        Training(
-            name,
-            settings := recipe.load(name, recipe.parse_overrides([*changes, f"seed={seed}"])),
-            (*options, "--seed", str(seed)),
-            folder / settings.name / f"seed-{seed}",
-        )
-        for seed in seeds
-        for name in recipes
-    ]
+    changes = recipe.parse_overrides(overrides) | ({"budget": budget} if budget is not None else {})
+    listed = list[Training]()
+    for seed in seeds:
+        for name in recipes:
+            settings = recipe.load(name, {**changes, "seed": seed})
+            listed.append(Training(name, settings, folder / settings.name / f"seed-{seed}"))
     first = dict[Path, Training]()
     for training in listed:
         if training.out in first:
@@ -141,7 +155,7 @@ def check(trainings: Sequence[Training]) -> None:
 
 
 def check_data(runs: Sequence[RunDir]) -> None:
-    """See that all runs that have finished had the same data: images to learn from, and images to be measured on.
+    """See that all runs that have finished had the same data: images to train and to be evaluated on.
 
     Raises: ValueError if they had not.
     """
@@ -160,22 +174,12 @@ def check_data(runs: Sequence[RunDir]) -> None:
                 )
 
 
-def run_all(
-    trainings: Sequence[Training],
-    *,
-    data_root: Path | None = None,
-    device: str = "auto",
-    say: Say = lambda _: None,
-    show: Say = lambda _: None,
-) -> None:
+def run_all(trainings: Sequence[Training], execution: Execution = DEFAULT) -> None:
     """Do the trainings that have not been done, and finish those that were interrupted.
 
     Args:
         trainings: of `plan`.
-        data_root: see `sources.load`.
-        device: see `hardware.runtime`; an interrupted training goes on with what it had.
-        say: is told in a line what has been done.
-        show: is told again and again how the training at hand is getting on.
+        execution: how they are run.
     Raises: ValueError as `check` does, or if a training fails; KeyboardInterrupt after SIGINT, SIGTERM or SIGHUP, when
         the training at hand has saved its state.
     """
@@ -183,37 +187,36 @@ def run_all(
     missing = [training for training in trainings if not is_finished(RunDir(training.out))]
     done = len(trainings) - len(missing)
     if done:
-        say(f"{done} of {len(trainings)} trainings are done already")
+        execution.message(f"{done} of {len(trainings)} trainings are done already")
     pace = _Pace(trainings)
     with _interruptible():
         for number, training in enumerate(missing):
             place, rest, began = f"{done + number + 1} of {len(trainings)}: {training}", missing[number:], _now()
-            _run(
-                training,
-                data_root=data_root,
-                device=device,
-                show=lambda line, place=place, rest=rest, began=began: show(f"{place}: {line}{pace.left(rest, began)}"),
-            )
+
+            def progress(line: str, place: str = place, rest: list[Training] = rest, began: float = began) -> None:
+                execution.progress(f"{place}: {line}{pace.left(rest, began)}")
+
+            _run(training, replace(execution, progress=progress))
             check_data([RunDir(each.out) for each in trainings])
-            pace.took(training, _now() - began)
-            top1, spent = RunDir(training.out).read_summary().top1, clock_time(_now() - began)
-            say(f"{place}: top-1 {top1:.2%} after {spent}{pace.left(rest[1:], _now())}")
+            pace.add(training, _now() - began)
+            top1, spent = percent(RunDir(training.out).read_summary().top1), clock_time(_now() - began)
+            execution.message(f"{place}: top-1 {top1} after {spent}{pace.left(rest[1:], _now())}")
 
 
 _now = time.monotonic
 
 
 class _Pace:
-    """How long trainings take, start and all, as far as those tell that have finished."""
+    """How long trainings take, start and all, by those that have finished."""
 
     def __init__(self, trainings: Sequence[Training]) -> None:
         self._seconds = dict[str, list[float]]()
         for training in trainings:
             run = RunDir(training.out)
             if is_finished(run):
-                self.took(training, seconds(run) or 0)
+                self.add(training, seconds(run) or 0)
 
-    def took(self, training: Training, spent: float) -> None:
+    def add(self, training: Training, spent: float) -> None:
         self._seconds.setdefault(training.recipe, []).append(spent)
 
     def left(self, rest: Sequence[Training], began: float) -> str:
@@ -226,12 +229,17 @@ class _Pace:
         return f"; about {clock_time(max(left, 0))} left for all"
 
 
-def _run(training: Training, *, data_root: Path | None, device: str, show: Say) -> None:
+def _run(training: Training, execution: Execution) -> None:
     """Do one training, or what is left of it."""
-    begun = RunDir(training.out).recipe.is_file()
-    command = ["resume", str(training.out)] if begun else ["train", training.recipe, *training.options]
-    command += [] if begun else ["--out", str(training.out), "--device", device]
-    command += ["--data-root", str(data_root)] if data_root is not None else []
+    if RunDir(training.out).recipe.is_file():
+        command = ["resume", str(training.out)]
+    else:
+        # Beside the run and not in a temporary place: the run records its command, which can then be repeated.
+        file = training.out.with_name(f"{training.out.name}.yaml")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(recipe.dump(training.settings), encoding="utf-8")
+        command = ["train", str(file), "--out", str(training.out), "--device", execution.device]
+    command += ["--data-root", str(execution.data_root)] if execution.data_root is not None else []
     starting = subprocess.Popen(
         [*_PROGRAM, *command],
         stdout=subprocess.DEVNULL,
@@ -246,7 +254,7 @@ def _run(training: Training, *, data_root: Path | None, device: str, show: Say) 
         assert process.stderr is not None
         for line in process.stderr:
             last = line.strip() or last
-            show(last)
+            execution.progress(last)
     match process.returncode:
         case 0:
             return
@@ -288,7 +296,7 @@ def _interruptible() -> Iterator[None]:
 
 
 def seconds(run: RunDir) -> float | None:
-    """How long a run has trained, interruptions left out; `None` if it has not said."""
+    """How long a run has trained, interruptions left out; `None` if its log does not say."""
     return next((line["seconds"] for line in reversed(list(run.read_log())) if "seconds" in line), None)
 
 

@@ -5,11 +5,16 @@ from longtail.metrics.intervals import Interval, bootstrap, wilson
 from longtail.metrics.per_class import confusion, macro_f1, recalls
 from longtail.metrics.scores import negative_log_likelihood, softmax, top_k_accuracy
 from longtail.metrics.summary import ClassResult, Summary, summarise
+from longtail.metrics.table import METRICS, Metric
+from longtail.metrics.tally import Outcomes
 
 __all__ = [
+    "METRICS",
     "Bin",
     "ClassResult",
     "Interval",
+    "Metric",
+    "Outcomes",
     "Summary",
     "bootstrap",
     "confusion",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float64
 from scipy.optimize import minimize_scalar
 
 from longtail.metrics import validation
@@ -60,8 +60,24 @@ def error(confidences: PerImage, right: Bool[np.ndarray, " images"], *, bins: in
     >>> error(np.array([0.75, 0.75]), np.array([True, False]))
     0.25
     """
-    gaps = np.bincount(_bins_of(confidences, bins), weights=right - confidences)
-    return float(np.abs(gaps).sum() / len(right))
+    return float(np.abs(gaps(confidences, right, bins=bins).sum(0)).sum() / len(right))
+
+
+def gaps(
+    confidences: PerImage, right: Bool[np.ndarray, " images"], *, bins: int = BINS
+) -> Float64[np.ndarray, "images bins"]:
+    """By how much each image's accuracy (0 or 1) is above its confidence, in the column of its bin.
+
+    Columns end with the last bin that has an image.
+    The sums of the columns are all that the calibration error needs, whatever the weights of the images.
+
+    >>> gaps(np.array([0.25, 0.75]), np.array([False, True]), bins=2).tolist()
+    [[-0.25, 0.0], [0.0, 0.25]]
+    """
+    own = _bins_of(confidences, bins)
+    found = np.zeros((len(right), own.max() + 1))
+    found[np.arange(len(right)), own] = right - confidences
+    return found
 
 
 def reliability(confidences: PerImage, right: Bool[np.ndarray, " images"], *, bins: int = BINS) -> tuple[Bin, ...]:

@@ -1,16 +1,16 @@
-"""Intervals: between which values a rate may lie, given how few images it was measured on."""
-
-from collections.abc import Mapping
+"""Confidence intervals: Wilson's of a share, and the bootstrap's of every metric."""
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Int
 
-from longtail.data.class_counts import Counts
-from longtail.metrics.scores import Labels
+from longtail.metrics import table, tally
+from longtail.metrics.table import Metric
+from longtail.metrics.tally import Columns, Groups, Outcomes, Sums, Tally
 from longtail.runtime.seeds import BOOTSTRAP
 
 Interval = tuple[float, float]
-Drawn = Float[np.ndarray, "classes resamples"]
+
+_AT_ONCE = 2**20  # draws of images, to bound memory
 
 _Z = 1.959963984540054  # leaves 2.5 % of a normal distribution above
 
@@ -40,14 +40,9 @@ def wilson(successes: float, trials: int) -> Interval | None:
 
 
 def bootstrap(
-    labels: Labels,
-    predicted: Labels,
-    groups: Mapping[str, Bool[np.ndarray, " classes"]],
-    *,
-    resamples: int = 1000,
-    seed: int = 0,
+    outcomes: Outcomes, groups: Groups, *, resamples: int = 1000, seed: int = 0
 ) -> dict[str, Interval | None]:
-    """95 % intervals of accuracy and of means over classes, from resampled images.
+    """95 % intervals of all metrics, from resampled images.
 
     Images are resampled within their classes. A test set fixes how many images a class has; were all of them
     resampled together, rare classes would vanish from some resamples, and means over classes would be of others.
@@ -56,80 +51,103 @@ def bootstrap(
     few images too narrow, by a third at three. A class with a single image adds no width.
 
     Args:
-        labels: `(N,)` true classes, in `[0, C)`, at least one.
-        predicted: `(N,)`, in `[0, C)`.
-        groups: by name `(C,)` classes of which the mean recall is wanted.
+        outcomes: of N images, at least one.
+        groups: which classes are many, medium and few.
         resamples: how many; 0 gives `None` for everything.
         seed: of the draws. The order of images does not change the result.
-    Returns: fractions for "top1", "balanced_accuracy", "macro_f1" and each group; `None` for a group without images.
-        Where all images of each class fare alike, resampling shows no chance; then the interval is Wilson's, of a
-        share with as many images.
-    Source: Efron 1979, Ann. Stat. 7, 1-26, percentile interval; Rao and Wu 1988, J. Am. Stat. Assoc. 83, 231-241,
-        for n - 1 of n.
+    Returns: by key of the metric; `None` where it is not measured, or where resampling shows no chance. There, a share
+        has Wilson's interval, of a share with as many images. The worst class is left out: its recall has Wilson's.
+    Source: Efron 1979, Ann. Stat. 7, 1-26, percentile interval; Davison and Hinkley 1997, Bootstrap Methods, sec. 5.2,
+        for the basic one; Rao and Wu 1988, J. Am. Stat. Assoc. 83, 231-241, for n - 1 of n.
 
     >>> labels, predicted = np.array([0] * 50 + [1] * 50), np.array([0] * 80 + [1] * 20)
-    >>> found = bootstrap(labels, predicted, {"first": np.array([True, False]), "second": np.array([False, True])})
-    >>> {name: [round(bound, 1) for bound in bounds] for name, bounds in found.items()}
-    {'top1': [0.6, 0.8], 'macro_f1': [0.6, 0.8], 'balanced_accuracy': [0.6, 0.8], 'first': [0.9, 1.0],
-     'second': [0.3, 0.6]}
+    >>> groups = {"many": np.array([True, False]), "medium": np.zeros(2, bool), "few": np.array([False, True])}
+    >>> found = bootstrap(Outcomes.of(np.eye(2)[predicted], labels), groups)
+    >>> {name: [round(bound, 1) for bound in found[name]] for name in ("top1", "macro_f1", "many", "few")}
+    {'top1': [0.6, 0.8], 'macro_f1': [0.6, 0.8], 'many': [0.9, 1.0], 'few': [0.3, 0.6]}
     """
-    true = np.bincount(labels, minlength=len(next(iter(groups.values()))))
-    members = {name: group & (true > 0) for name, group in {"balanced_accuracy": true > 0, **groups}.items()}
+    resampled = [metric for metric in table.METRICS if metric.tested]
     if not resamples:
-        return dict.fromkeys(("top1", "macro_f1", *members))
-    drawn = _statistics(*_resampled(labels, predicted, true, resamples=resamples, seed=seed), true, members)
-    correct, taken = (np.bincount(those, minlength=len(true)) for those in (labels[labels == predicted], predicted))
-    measured = _statistics(correct[:, None].astype(np.float64), taken[:, None].astype(np.float64), true, members)
-    images = {name: int(true[those].sum()) for name, those in members.items()}
+        return dict.fromkeys(metric.key for metric in resampled)
+    columns = table.columns(outcomes)
+    once = tally.count(outcomes, groups)
+    values = table.measure(once, {key: each.sum(0)[:, None] for key, each in columns.items()})
+    drawn = table.measure(*_resampled(outcomes, once, columns, resamples=resamples, seed=seed))
     found = dict[str, Interval | None]()
-    for name, (value,) in measured.items():
-        if np.isnan(value):
-            found[name] = None
-            continue
-        low, high = np.percentile(drawn[name], [2.5, 97.5]).tolist()
-        if low == high:
-            n = images.get(name, len(labels))
-            found[name] = wilson(float(value) * n, n)
-        else:  # what was measured is never outside, though means of ratios may drift; 1 may be passed by rounding
-            found[name] = min(low, float(value)), min(max(high, float(value)), 1.0)
+    for metric in resampled:
+        images = sum(once.true[groups[name]].sum() for name in metric.groups) if metric.groups else once.images[0]
+        found[metric.key] = _interval(metric, float(values[metric.key][0]), drawn[metric.key], int(images))
     return found
 
 
-def _resampled(labels: Labels, predicted: Labels, true: Counts, *, resamples: int, seed: int) -> tuple[Drawn, Drawn]:
-    """How many images of each class were recognised, and were taken for it, in each resample: twice `(C, R)`.
+def _interval(metric: Metric, value: float, drawn: table.PerWeighting, images: int) -> Interval | None:
+    if np.isnan(value):
+        return None
+    low, high = np.percentile(drawn, [2.5, 97.5]).tolist()
+    if low == high:
+        return wilson(value * images, images) if metric.interval == "share" else None
+    if metric.interval == "basic":
+        low, high = max(0.0, 2 * value - high), 2 * value - low
+    # What was measured is never outside, though means of ratios may drift; 1 may be passed by rounding.
+    high = max(high, value)
+    return min(low, value), min(high, 1.0) if metric.unit == "percent" else high
 
-    What matters of an image is its class and what it was taken for, so the numbers of such images are drawn, not the
-    images: there are far fewer of them.
+
+def _resampled(
+    outcomes: Outcomes, once: Tally, columns: dict[str, Columns], *, resamples: int, seed: int
+) -> tuple[Tally, dict[str, Sums]]:
+    """Counts `(C, R)` and sums of columns `(K, R)` in each resample.
+
+    First the numbers of images of a class that are predicted as each class are drawn, of which there are far fewer than
+    images; these give the counts. Then, for what differs from image to image, which of these images they are.
     """
-    rng, classes = np.random.default_rng([seed, BOOTSTRAP]), len(true)
-    correct = np.zeros((classes, resamples), np.float32)
-    taken = np.zeros((classes, resamples), np.float32)
-    cells, images = np.unique(labels.astype(np.int64) * classes + predicted, return_counts=True)
-    rows, columns = np.divmod(cells, classes)
-    present, starts = np.unique(rows, return_index=True)
-    for c, others, counts in zip(
-        present.tolist(), np.split(columns, starts[1:]), np.split(images, starts[1:]), strict=True
-    ):
-        n = int(true[c])
+    numbers, images = np.random.default_rng([seed, BOOTSTRAP]), np.random.default_rng([seed, BOOTSTRAP, 1])
+    order, starts, sizes, cells = _cells(outcomes)
+    true, predicted_as = np.divmod(cells, outcomes.classes)
+    stacked = np.concatenate([np.empty((len(order), 0)), *columns.values()], axis=1)[order]
+    correct = np.zeros((outcomes.classes, resamples), np.float32)
+    predicted = np.zeros_like(correct)
+    sums = np.zeros((stacked.shape[1], resamples))
+    for own in np.split(np.arange(len(cells)), np.flatnonzero(np.diff(true)) + 1):
+        c, each = true[own[0]], sizes[own]
+        n = int(each.sum())
         draws = max(n - 1, 1)
-        weighted = (n / draws) * rng.multinomial(draws, counts / n, size=resamples).T  # (cells of the class, R)
-        taken[others] += weighted
-        correct[c] = weighted[others == c].sum(0)
-    return correct, taken
+        drawn = numbers.multinomial(draws, each / n, size=resamples).T  # (cells of the class, R)
+        weighted = (n / draws) * drawn
+        predicted[predicted_as[own]] += weighted
+        correct[c] = weighted[predicted_as[own] == c].sum(0)
+        rows = stacked[starts[own[0]] : starts[own[0]] + n]
+        # Of a single image there is no choice.
+        sums += rows.T if n == 1 else (n / draws) * _sums_of_drawn(rows, drawn, each, images)
+    counts = Tally(correct, predicted, once.true.astype(np.float32), once.groups)
+    ends = np.cumsum([each.shape[1] for each in columns.values()])[:-1]
+    return counts, dict(zip(columns, np.split(sums, ends), strict=True))
 
 
-def _statistics(
-    correct: Drawn, taken: Drawn, true: Counts, members: Mapping[str, Bool[np.ndarray, " classes"]]
-) -> dict[str, Float64[np.ndarray, " resamples"]]:
-    """What is to get intervals, from counts in every resample; NaN for a group without images."""
-    whole = true[:, None]
-    recall = correct / np.maximum(whole, 1).astype(correct.dtype)
-    f1 = 2 * correct / np.maximum(whole + taken, 1).astype(correct.dtype)
-    nothing = np.full(correct.shape[1], np.nan)
-    return {
-        "top1": correct.sum(0, dtype=np.float64) / true.sum(),
-        "macro_f1": f1[true > 0].mean(0, dtype=np.float64),
-        **{
-            name: recall[those].mean(0, dtype=np.float64) if those.any() else nothing for name, those in members.items()
-        },
-    }
+def _cells(outcomes: Outcomes) -> tuple[Int[np.ndarray, " images"], ...]:
+    """Images in the order of their cells, of one true and one predicted class; and start, size and number of each."""
+    own = outcomes.labels.astype(np.int64) * outcomes.classes + outcomes.predicted
+    calibrated = outcomes.confidences if outcomes.calibrated is None else outcomes.calibrated
+    # Within a cell by their values, so that the order of images does not matter.
+    order = np.lexsort((calibrated, outcomes.ranks, outcomes.confidences, outcomes.losses, own))
+    cells, starts, sizes = np.unique(own[order], return_index=True, return_counts=True)
+    return order, starts, sizes, cells
+
+
+def _sums_of_drawn(
+    rows: Columns,
+    drawn: Int[np.ndarray, "cells resamples"],
+    sizes: Int[np.ndarray, " cells"],
+    rng: np.random.Generator,
+) -> Sums:
+    """Sums over the images of a class, each as often as it is drawn from its cell: `(K, R)`."""
+    first, parts = np.cumsum(sizes) - sizes, list[np.ndarray]()
+    step = max(1, _AT_ONCE // len(rows))
+    for start in range(0, drawn.shape[1], step):
+        some = drawn[:, start : start + step]
+        resamples = some.shape[1]
+        cell, resample = np.divmod(np.repeat(np.arange(some.size), some.ravel()), resamples)
+        image = first[cell] + (rng.random(len(cell)) * sizes[cell]).astype(np.int64)
+        times = np.bincount(image * resamples + resample, minlength=len(rows) * resamples)
+        parts.append(rows.T @ times.reshape(len(rows), resamples).astype(np.float64))
+    return np.concatenate(parts, axis=1)

@@ -87,27 +87,3 @@ def f1s(correct: Counts, true: Counts, taken: Counts) -> PerClass:
     [0.5, nan]
     """
     return np.where(true > 0, ratios(2 * correct, true + taken), np.nan)
-
-
-def harmonic_mean(values: PerClass) -> float:
-    """The harmonic mean, which one small value pulls down; 0 if a value is 0.
-
-    Args:
-        values: at least one, none below 0.
-
-    >>> harmonic_mean(np.array([1.0, 0.5])), harmonic_mean(np.array([1.0, 0.0]))
-    (0.6666666666666666, 0.0)
-    """
-    return float(len(values) / np.sum(1 / values)) if values.all() else 0.0
-
-
-def geometric_mean(values: PerClass) -> float:
-    """The geometric mean; 0 if a value is 0.
-
-    Args:
-        values: at least one, none below 0.
-
-    >>> geometric_mean(np.array([1.0, 0.25])), geometric_mean(np.array([1.0, 0.0]))
-    (0.5, 0.0)
-    """
-    return float(np.exp(np.mean(np.log(values)))) if values.all() else 0.0

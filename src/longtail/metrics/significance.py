@@ -1,18 +1,22 @@
-"""Paired statistics: is a difference between two ways to train more than chance."""
+"""Significance of differences between methods: over seeds, over images, and corrected for many pairs."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int
-from scipy import sparse, stats
+from jaxtyping import Float64
+from scipy import stats
 
+from longtail.metrics import table, tally
+from longtail.metrics.table import Metric
+from longtail.metrics.tally import Groups, Outcomes, Weights
 from longtail.runtime.seeds import BOOTSTRAP
 
+LEVEL = 0.05  # below which a corrected p is called significant
 _AT_ONCE = 100  # resamples that are worked on together, to bound memory
-_BINS = 15  # as in a summary
 _ROUNDING = 1e-12  # what it may leave of a difference that is 0
 
 
@@ -47,18 +51,99 @@ class Difference(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Outcomes:
-    """What some trainings of one method answered about the same images.
+class Method:
+    """Some trainings of one method.
 
     Args:
-        labels: `(N,)` true classes.
-        predicted: `(S, N)`, the class each of S trainings predicted.
-        confidences: `(S, N)`, the probability it gave to that class.
+        name: of the method.
+        values: metrics by key, a value for each seed; those that are not measured in all seeds are absent.
+        outcomes: about the same images, one for each seed.
+        groups: which classes are many, medium and few.
     """
 
-    labels: Int[np.ndarray, " images"]
-    predicted: Int[np.ndarray, "seeds images"]
-    confidences: Float[np.ndarray, "seeds images"]
+    name: str
+    values: Mapping[str, Sequence[float]]
+    outcomes: Sequence[Outcomes]
+    groups: Groups
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The difference between two methods in one metric.
+
+    Args:
+        metric: its key.
+        one: the method that is compared.
+        other: with which.
+        difference: of their means over seeds, `one - other`.
+        seeds: the test over seeds; `None` if they are too few.
+        images: the test over images; `None` if a resample of the images cannot be measured.
+        p: the larger p of both tests: a difference counts if neither chance explains it.
+        corrected: p after Holm's correction over all pairs in this metric.
+    """
+
+    metric: str
+    one: str
+    other: str
+    difference: float
+    seeds: Difference | None
+    images: Difference | None
+    p: float
+    corrected: float
+
+    @property
+    def significant(self) -> bool:
+        return self.corrected < LEVEL
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval that covers those of both tests."""
+        tests = [test for test in (self.seeds, self.images) if test]
+        return min(test.low for test in tests), max(test.high for test in tests)
+
+
+def compare(methods: Sequence[Method], *, resamples: int = 2000) -> list[Pair]:
+    """Test every pair of methods in every metric, over seeds and over images.
+
+    A difference may come from chance in training or from the choice of the images. It counts only if neither explains
+    it: the p of a pair is the larger one of both tests (an intersection-union test, which needs no correction for being
+    two). Pairs are corrected for their number, within each metric.
+
+    Args:
+        methods: all of the same seeds and images. Where two have other groups, metrics of groups are not compared.
+        resamples: see `resample`.
+    Returns: later methods minus earlier ones, metric by metric.
+    Source: Berger 1982, "Multiparameter hypothesis testing and acceptance sampling", for the intersection of tests.
+    """
+    if len(methods) < 2:
+        return []
+    drawn = {each.name: resample(each.outcomes, each.groups, seed=0, resamples=resamples) for each in methods}
+    pairs = list[Pair]()
+    for metric in table.METRICS:
+        found = [
+            _pair(metric.key, one, other, drawn)
+            for other, one in combinations(methods, 2)
+            if _comparable(metric, one, other)
+        ]
+        found = [pair for pair in found if pair.seeds or pair.images]
+        corrected = holm([pair.p for pair in found])
+        pairs += [replace(pair, corrected=p) for pair, p in zip(found, corrected, strict=True)]
+    return pairs
+
+
+def _comparable(metric: Metric, one: Method, other: Method) -> bool:
+    groups = all(np.array_equal(one.groups[name], other.groups[name]) for name in metric.groups)
+    return metric.tested and groups and metric.key in one.values and metric.key in other.values
+
+
+def _pair(key: str, one: Method, other: Method, drawn: Mapping[str, Mapping[str, np.ndarray]]) -> Pair:
+    first, second = one.values[key], other.values[key]
+    seeds = over_seeds(first, second)
+    images = over_images(drawn[one.name][key], drawn[other.name][key])
+    p = max((test.p for test in (seeds, images) if test), default=1.0)
+    # Rounded, so that equal results differ by 0 and not by what adding them up in another order leaves.
+    difference = round(float(np.mean(first)) - float(np.mean(second)), 12) + 0.0
+    return Pair(key, one.name, other.name, difference, seeds, images, p, p)
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -100,12 +185,13 @@ def over_seeds(one: Sequence[float], other: Sequence[float]) -> Difference | Non
     assert len(one) == len(other)
     if len(one) < 3:
         return None
-    mean, sd, low, high = spread([a - b for a, b in zip(one, other, strict=True)])
-    assert sd is not None and low is not None and high is not None
-    if sd <= _ROUNDING:
+    differences = np.subtract(one, other)
+    mean = float(differences.mean())
+    if differences.std(ddof=1) <= _ROUNDING:  # of which scipy would warn
         return Difference(mean, mean, float(abs(mean) <= _ROUNDING))
-    t = mean / (sd / math.sqrt(len(one)))
-    return Difference(low, high, 2 * float(stats.t.sf(abs(t), len(one) - 1)))
+    test: Any = stats.ttest_rel(one, other)
+    interval = test.confidence_interval(0.95)
+    return Difference(float(interval.low), float(interval.high), float(test.pvalue))
 
 
 def detectable(seeds: int) -> float:
@@ -121,11 +207,7 @@ def detectable(seeds: int) -> float:
 
 
 def resample(
-    outcomes: Outcomes,
-    groups: Mapping[str, Bool[np.ndarray, " classes"]],
-    *,
-    seed: int,
-    resamples: int = 2000,
+    outcomes: Sequence[Outcomes], groups: Groups, *, seed: int, resamples: int = 2000
 ) -> dict[str, Float64[np.ndarray, " resamples"]]:
     """Draw the images anew, with replacement, again and again, and measure a method on what was drawn.
 
@@ -133,20 +215,30 @@ def resample(
     outcomes are about the same images, so their results are paired.
 
     Args:
-        outcomes: the answers.
+        outcomes: of each seed, about the same images.
         groups: which of the C classes are many-, medium- and few-shot.
         seed: chooses the images.
         resamples: how often images are drawn, at least 1.
-    Returns: `(resamples,)` for each metric of `weighted`.
+    Returns: `(resamples,)` for each metric.
     """
     rng = np.random.default_rng([seed, BOOTSTRAP])
-    images, parts = len(outcomes.labels), []
+    images, parts = len(outcomes[0].labels), list[dict[str, np.ndarray]]()
+    columns = [table.columns(each) for each in outcomes]
     for start in range(0, resamples, _AT_ONCE):
         some = min(_AT_ONCE, resamples - start)
         drawn = rng.integers(images, size=(some, images)) + images * np.arange(some)[:, None]
-        weights = np.bincount(drawn.ravel(), minlength=some * images).reshape(some, images)
-        parts.append(weighted(outcomes, weights.T.astype(np.float64), groups))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        weights = np.bincount(drawn.ravel(), minlength=some * images).reshape(some, images).T.astype(np.float64)
+        seeds = [_measure(each, own, weights, groups) for each, own in zip(outcomes, columns, strict=True)]
+        parts.append({key: np.mean([each[key] for each in seeds], axis=0) for key in seeds[0]})
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
+def _measure(
+    outcomes: Outcomes, columns: Mapping[str, np.ndarray], weights: Weights, groups: Groups
+) -> dict[str, np.ndarray]:
+    """Metrics of images that count several times, or not at all: `(R,)` each."""
+    sums = {key: own.T @ weights for key, own in columns.items()}
+    return table.measure(tally.count_weighted(outcomes, weights, groups), sums)
 
 
 def over_images(one: Float64[np.ndarray, " resamples"], other: Float64[np.ndarray, " resamples"]) -> Difference | None:
@@ -174,58 +266,6 @@ def over_images(one: Float64[np.ndarray, " resamples"], other: Float64[np.ndarra
     # What was observed counts as one more on either side. Rounding must not push a difference of 0 to one of them.
     below, above = int((known <= _ROUNDING).sum()) + 1, int((known >= -_ROUNDING).sum()) + 1
     return Difference(round(float(low), 12), round(float(high), 12), min(1.0, 2 * min(below, above) / (len(known) + 1)))
-
-
-def weighted(
-    outcomes: Outcomes,
-    weights: Float64[np.ndarray, "images resamples"],
-    groups: Mapping[str, Bool[np.ndarray, " classes"]],
-) -> dict[str, Float64[np.ndarray, " resamples"]]:
-    """Metrics of images that count several times, or not at all; their means over the seeds.
-
-    Args:
-        outcomes: the answers.
-        weights: how often each image counts, for each of B resamples, one of them above 0.
-        groups: see `resample`.
-    Returns: `(B,)` for each metric; NaN where a resample has no image of a group. A group without any image is absent.
-    """
-    seeds = [_weighted(outcomes, row, weights, groups) for row in range(len(outcomes.predicted))]
-    return {name: np.mean([each[name] for each in seeds], axis=0) for name in seeds[0]}
-
-
-def _weighted(
-    outcomes: Outcomes, row: int, weights: np.ndarray, groups: Mapping[str, Bool[np.ndarray, " classes"]]
-) -> dict[str, np.ndarray]:
-    labels, predicted, confidences = outcomes.labels, outcomes.predicted[row], outcomes.confidences[row]
-    classes = max(int(max(labels.max(), predicted.max())) + 1, *(len(mask) for mask in groups.values()), 1)
-    right = predicted == labels
-    true, taken = _sums(labels, weights, classes), _sums(predicted, weights, classes)
-    correct = _sums(labels, right[:, None] * weights, classes)
-    total = weights.sum(0)
-    bins = np.searchsorted(np.linspace(0, 1, _BINS + 1)[1:-1], confidences)
-    gaps = _sums(bins, (right - confidences)[:, None] * weights, _BINS)
-    there = true > 0
-    recall = np.divide(correct, true, out=np.zeros_like(true), where=there)
-    f1 = np.divide(2 * correct, true + taken, out=np.zeros_like(true), where=there)
-    found = {
-        "top1": correct.sum(0) / total,
-        "balanced_accuracy": recall.sum(0) / there.sum(0),
-        "macro_f1": f1.sum(0) / there.sum(0),
-        "ece": np.abs(gaps).sum(0) / total,
-    }
-    measured = np.bincount(labels, minlength=classes) > 0
-    for name, mask in groups.items():
-        if (mask & measured).any():
-            present = there[mask].sum(0)
-            nothing = np.full(len(present), np.nan)
-            found[name] = np.divide(recall[mask].sum(0), present, out=nothing, where=present > 0)
-    return found
-
-
-def _sums(index: np.ndarray, values: np.ndarray, length: int) -> np.ndarray:
-    """Rows of values summed by an index: `(length, B)`."""
-    images = len(index)
-    return sparse.csr_array((np.ones(images), (index, np.arange(images))), shape=(length, images)) @ values
 
 
 def holm(ps: Sequence[float]) -> list[float]:

@@ -1,4 +1,4 @@
-"""Summary: all that one evaluation found."""
+"""The summary of one evaluation: all metrics with their intervals, and every class."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -7,11 +7,22 @@ from typing import Any
 import numpy as np
 
 from longtail.data.class_counts import Counts, Groups
-from longtail.metrics import calibration, intervals, validation
+from longtail.metrics import calibration, intervals, table, tally, validation
 from longtail.metrics import per_class as of_classes
 from longtail.metrics.calibration import Bin
 from longtail.metrics.intervals import Interval
-from longtail.metrics.scores import Labels, Logits, confidences_and_losses, ranks
+from longtail.metrics.scores import Labels, Logits
+from longtail.metrics.tally import Outcomes
+from longtail.text import quantity
+
+# Files keep this order, whatever that of the table; metrics that are not in it follow, then what is long.
+_IN_FILES = (
+    *("images", "classes", "classes_measured", "top1", "top5", "balanced_accuracy", "macro_f1"),
+    *("hmean_recall", "gmean_recall", "many", "medium", "few", "head_tail_gap", "intervals"),
+    *("group_classes", "group_measured", "group_bounds", "worst_class_recall", "worst_class"),
+    *("ece", "nll", "temperature", "ece_calibrated"),
+)
+_LAST_IN_FILES = ("reliability", "per_class")
 
 
 @dataclass(frozen=True)
@@ -21,46 +32,123 @@ class ClassResult:
     name: str
     train_count: int  # images
     test_count: int  # images
-    correct: int  # test images of the class that were recognised
+    correct: int  # test images of the class that are recognised
     predicted: int  # how often the class was predicted, rightly or wrongly
     recall: float | None  # correct / test_count; None if the class has no test image
     precision: float | None  # correct / predicted; None if it was never predicted
     f1: float | None  # their harmonic mean, 0 if never predicted; None if the class has no test image
     recall_interval: Interval | None  # None if there is no recall
-    precision_interval: Interval | None  # None if there is no precision; given the images that were measured
+    precision_interval: Interval | None  # None if there is no precision; given the images of the test
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What one evaluation found. Accuracies are fractions, 0 to 1; means over classes are over the measured ones."""
+    """What one evaluation found. Accuracies are fractions, 0 to 1; means over classes are over those with images.
 
-    images: int  # test images N
-    classes: int  # classes C that can be predicted
-    classes_measured: int  # those with at least one test image
-    top1: float  # share of images whose highest logit is the true class
-    top5: float | None  # share of images whose true class is among the five highest; None if C <= 5
-    balanced_accuracy: float  # mean recall
-    macro_f1: float  # mean F1
-    hmean_recall: float  # harmonic mean of recalls; 0 if one is 0
-    gmean_recall: float  # geometric mean of recalls; 0 if one is 0
-    many: float | None  # mean recall of the many-shot classes; None if none of them is measured
-    medium: float | None  # likewise
-    few: float | None  # likewise
-    head_tail_gap: float | None  # many - few; None if one of them is
-    intervals: dict[
-        str, Interval | None
-    ]  # 95 % of top1, balanced_accuracy, macro_f1, many, medium, few; see `bootstrap`
-    group_classes: dict[str, int]  # classes in many, medium and few, measured or not
-    group_measured: dict[str, int]  # the measured ones of them
-    group_bounds: dict[str, int]  # the fields of Groups
-    worst_class_recall: float
-    worst_class: str  # the first one of several
-    ece: float  # expected calibration error over 15 bins
-    nll: float  # mean negative log-likelihood in nats
-    temperature: float | None  # by which logits are to be divided; None if no validation images were held out to fit it
-    ece_calibrated: float | None  # with it; None without, or where it was fitted on the images that are measured
-    reliability: dict[str, tuple[Bin, ...]]  # 15 bins of all images, and of those of many, medium and few
-    per_class: tuple[ClassResult, ...]  # all C classes, in order
+    Args:
+        images: test images N.
+        classes: classes C that can be predicted.
+        classes_measured: those with at least one test image.
+        figures: all metrics of `metrics.table.METRICS`, by key; `None` where there was nothing to measure, or where
+            the version that wrote the file did not have the metric. The usual ones are attributes too.
+        intervals: 95 % of these; `None` where there is none; see `bootstrap`.
+        group_classes: classes in many, medium and few, with images or not.
+        group_measured: those of them with images.
+        group_bounds: the fields of `Groups`.
+        worst_class: of the lowest recall, the first one of several.
+        temperature: by which logits are to be divided; `None` without validation images to fit it on.
+        reliability: 15 bins of all images, and of those of many, medium and few.
+        per_class: all C classes, in order.
+    """
+
+    images: int
+    classes: int
+    classes_measured: int
+    figures: Mapping[str, float | None]
+    intervals: Mapping[str, Interval | None]
+    group_classes: dict[str, int]
+    group_measured: dict[str, int]
+    group_bounds: dict[str, int]
+    worst_class: str
+    temperature: float | None
+    reliability: dict[str, tuple[Bin, ...]]
+    per_class: tuple[ClassResult, ...]
+
+    def _known(self, key: str) -> float:
+        value = self.figures[key]
+        if value is None:
+            raise ValueError(f"{key} was not measured by the version that wrote this summary; evaluate the run again")
+        return value
+
+    @property
+    def top1(self) -> float:
+        """Share of images whose highest logit is the true class."""
+        return self._known("top1")
+
+    @property
+    def top5(self) -> float | None:
+        """Share of images whose true class is among the five highest; `None` if C <= 5."""
+        return self.figures["top5"]
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean recall."""
+        return self._known("balanced_accuracy")
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1."""
+        return self._known("macro_f1")
+
+    @property
+    def hmean_recall(self) -> float:
+        """Harmonic mean of recalls; 0 if one is 0."""
+        return self._known("hmean_recall")
+
+    @property
+    def gmean_recall(self) -> float:
+        """Geometric mean of recalls; 0 if one is 0."""
+        return self._known("gmean_recall")
+
+    @property
+    def many(self) -> float | None:
+        """Mean recall of the many-shot classes; `None` if none of them has images."""
+        return self.figures["many"]
+
+    @property
+    def medium(self) -> float | None:
+        """Mean recall of the medium-shot classes, likewise."""
+        return self.figures["medium"]
+
+    @property
+    def few(self) -> float | None:
+        """Mean recall of the few-shot classes, likewise."""
+        return self.figures["few"]
+
+    @property
+    def head_tail_gap(self) -> float | None:
+        """Many minus few; `None` if one of them is."""
+        return self.figures["head_tail_gap"]
+
+    @property
+    def worst_class_recall(self) -> float:
+        """The lowest recall of a class."""
+        return self._known("worst_class_recall")
+
+    @property
+    def ece(self) -> float:
+        """Expected calibration error over 15 bins."""
+        return self._known("ece")
+
+    @property
+    def ece_calibrated(self) -> float | None:
+        """The same with the temperature; `None` without, or where it was fitted on the images that are evaluated."""
+        return self.figures["ece_calibrated"]
+
+    @property
+    def nll(self) -> float:
+        """Mean negative log-likelihood in nats."""
+        return self._known("nll")
 
     @property
     def groups(self) -> Groups:
@@ -73,33 +161,64 @@ class Summary:
         return next(name for name, mask in masks.items() if mask[0])
 
     def worst(self, k: int = 5) -> tuple[ClassResult, ...]:
-        """The measured classes of the lowest recall, the worst first.
+        """The classes of the lowest recall, the worst first; those without images are left out.
 
         Args:
             k: how many at most. Equal ones stay in order.
         """
-        measured = [(result.recall, n) for n, result in enumerate(self.per_class) if result.recall is not None]
-        return tuple(self.per_class[n] for _, n in sorted(measured)[:k])
+        known = [(result.recall, n) for n, result in enumerate(self.per_class) if result.recall is not None]
+        return tuple(self.per_class[n] for _, n in sorted(known)[:k])
+
+    def meaning(self, metric: table.Metric) -> str:
+        """What a metric is, with this summary's numbers of classes and bounds of groups."""
+        many, few = self.group_bounds["many"], self.group_bounds["few"]
+        some = f"the {self.classes_measured:,} of {self.classes:,} classes that have images"
+        return metric.meaning.format(
+            classes=some if self.classes_measured < self.classes else "the classes, each counts alike",
+            many=f"more than {quantity(many, 'training image')}",
+            medium=f"{few:,} to {many:,} training images",
+            few=f"fewer than {quantity(few, 'training image')}",
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Turn into plain dicts, lists, strings and numbers that `json` writes and `from_dict` reads back exactly."""
-        return _lists(asdict(self))
+        whole = asdict(self)
+        whole |= whole.pop("figures")
+        new = [name for name in whole if name not in (*_IN_FILES, *_LAST_IN_FILES)]
+        return {name: _lists(whole[name]) for name in (*_IN_FILES, *new, *_LAST_IN_FILES) if name in whole}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Summary":
-        """Read what `to_dict` wrote.
+        """Read what `to_dict` of this or of another version wrote.
 
-        Raises: ValueError if a field is missing or unknown, as in what another version wrote.
+        A metric that the file does not have is `None`, and what this version does not know is left out.
+
+        Raises: ValueError if it holds no results.
         """
-        _check_fields(cls, values)
-        read = {
-            "intervals": {name: _interval(given) for name, given in values["intervals"].items()},
-            "reliability": {
-                group: tuple(_read(Bin, each) for each in bins) for group, bins in values["reliability"].items()
+        missing = [name for name in ("images", "classes", "group_bounds", "per_class") if name not in values]
+        if missing:
+            raise ValueError(f"it has no {missing[0]}, so it holds no results")
+        per_class = tuple(_class_result(each) for each in values["per_class"])
+        known = {name: _interval(given) for name, given in values.get("intervals", {}).items()}
+        worst = min((each for each in per_class if each.recall is not None), key=lambda each: each.recall or 0.0)
+        known.setdefault("worst_class_recall", worst.recall_interval)
+        return cls(
+            images=values["images"],
+            classes=values["classes"],
+            classes_measured=values.get("classes_measured", sum(each.recall is not None for each in per_class)),
+            figures={metric.key: values.get(metric.key) for metric in table.METRICS},
+            intervals={metric.key: known.get(metric.key) for metric in table.METRICS},
+            group_classes=values["group_classes"],
+            group_measured=values.get("group_measured", values["group_classes"]),
+            group_bounds=values["group_bounds"],
+            worst_class=values.get("worst_class", worst.name),
+            temperature=values.get("temperature"),
+            reliability={
+                group: tuple(Bin(**_fields_of(Bin, each)) for each in bins)
+                for group, bins in values.get("reliability", {}).items()
             },
-            "per_class": tuple(_read(ClassResult, each) for each in values["per_class"]),
-        }
-        return cls(**{**values, **read})
+            per_class=per_class,
+        )
 
 
 def summarise(
@@ -123,7 +242,7 @@ def summarise(
         class_names: C names.
         groups: bounds between many, medium and few.
         temperature: by which logits are to be divided, fitted on other images; `None`: none was.
-        resamples: for intervals of means; see `bootstrap`. With 0, these intervals are `None`.
+        resamples: for intervals; see `bootstrap`. With 0, all but those of single classes are `None`.
     Returns: the summary.
     Raises: ValueError if there is no image, a label is out of range, a logit is not finite or lengths differ.
 
@@ -139,78 +258,61 @@ def summarise(
         if length != classes:
             raise ValueError(f"{name} has length {length}; it must be {classes}, the number of classes in logits")
 
-    predicted = logits.argmax(1)
-    right = predicted == labels
-    confidences, losses = confidences_and_losses(logits, labels)
-    # Three vectors hold all that recall, precision and F1 need; the C x C matrix would be larger than most logits.
-    true, taken, correct = (np.bincount(those, minlength=classes) for those in (labels, predicted, labels[right]))
-    recall, precision, f1 = (
-        of_classes.ratios(correct, true),
-        of_classes.ratios(correct, taken),
-        of_classes.f1s(correct, true, taken),
-    )
-    known = recall[true > 0]
-    masks = groups.masks(train_counts)
-    means = {name: _mean(recall[mask & (true > 0)]) for name, mask in masks.items()}
-    worst = int(np.nanargmin(recall))
-    calibrated = confidences_and_losses(logits, labels, temperature=temperature)[0] if temperature else None
-    columns = (train_counts.tolist(), true.tolist(), correct.tolist(), taken.tolist())
-    each = (_absent_as_none(recall), _absent_as_none(precision), _absent_as_none(f1))
-    wilson = ([intervals.wilson(k, n) for k, n in zip(columns[2], column, strict=True)] for column in columns[1::2])
+    outcomes, masks = Outcomes.of(logits, labels, temperature=temperature), groups.masks(train_counts)
+    once = tally.count(outcomes, masks)
+    values = table.measure(once, {key: each.sum(0)[:, None] for key, each in table.columns(outcomes).items()})
+    per_class = _per_class(outcomes, class_names, train_counts)
+    there = once.true[:, 0] > 0
+    worst = min((each for each in per_class if each.recall is not None), key=lambda each: each.recall or 0.0)
+    found = intervals.bootstrap(outcomes, masks, resamples=resamples) | {"worst_class_recall": worst.recall_interval}
     return Summary(
         images=len(labels),
         classes=classes,
-        classes_measured=len(known),
-        top1=float(np.mean(right)),
-        top5=float(np.mean(ranks(logits, labels) < 5)) if classes > 5 else None,
-        balanced_accuracy=float(known.mean()),
-        macro_f1=float(np.nanmean(f1)),
-        hmean_recall=of_classes.harmonic_mean(known),
-        gmean_recall=of_classes.geometric_mean(known),
-        **means,
-        head_tail_gap=_difference(means["many"], means["few"]),
-        intervals=intervals.bootstrap(labels, predicted, masks, resamples=resamples),
+        classes_measured=int(there.sum()),
+        figures={key: None if np.isnan(value).any() else float(value[0]) for key, value in values.items()},
+        intervals={metric.key: found[metric.key] for metric in table.METRICS},
         group_classes={name: int(mask.sum()) for name, mask in masks.items()},
-        group_measured={name: int((mask & (true > 0)).sum()) for name, mask in masks.items()},
+        group_measured={name: int((mask & there).sum()) for name, mask in masks.items()},
         group_bounds=asdict(groups),
-        worst_class_recall=float(recall[worst]),
-        worst_class=class_names[worst],
-        ece=calibration.error(confidences, right),
-        nll=float(np.mean(losses)),
+        worst_class=worst.name,
         temperature=temperature,
-        ece_calibrated=None if calibrated is None else calibration.error(calibrated, right),
         reliability={
-            "all": calibration.reliability(confidences, right),
+            "all": calibration.reliability(outcomes.confidences, outcomes.right),
             **{
-                name: calibration.reliability(confidences[mask[labels]], right[mask[labels]])
+                name: calibration.reliability(outcomes.confidences[mask[labels]], outcomes.right[mask[labels]])
                 for name, mask in masks.items()
             },
         },
-        per_class=tuple(ClassResult(*row) for row in zip(class_names, *columns, *each, *wilson, strict=True)),
+        per_class=per_class,
     )
 
 
-def _mean(values: of_classes.PerClass) -> float | None:
-    return float(values.mean()) if len(values) else None
-
-
-def _difference(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one - other
+def _per_class(outcomes: Outcomes, names: Sequence[str], train_counts: Counts) -> tuple[ClassResult, ...]:
+    # Three vectors hold all that recall, precision and F1 need; the C x C matrix would be larger than most logits.
+    true, taken, correct = (
+        np.bincount(those, minlength=outcomes.classes)
+        for those in (outcomes.labels, outcomes.predicted, outcomes.labels[outcomes.right])
+    )
+    columns = (train_counts.tolist(), true.tolist(), correct.tolist(), taken.tolist())
+    rates = (of_classes.ratios(correct, true), of_classes.ratios(correct, taken), of_classes.f1s(correct, true, taken))
+    wilson = ([intervals.wilson(k, n) for k, n in zip(columns[2], column, strict=True)] for column in columns[1::2])
+    rows = zip(names, *columns, *map(_absent_as_none, rates), *wilson, strict=True)
+    return tuple(ClassResult(*row) for row in rows)
 
 
 def _absent_as_none(values: of_classes.PerClass) -> list[float | None]:
     return [None if np.isnan(value) else value for value in values.tolist()]
 
 
-def _check_fields(kind: type, values: Mapping[str, Any]) -> None:
-    wrong = {field.name for field in fields(kind)} ^ values.keys()
-    if wrong:
-        raise ValueError(f"{kind.__name__} has missing or unknown fields {sorted(wrong)}; need those of this version")
+def _class_result(values: Mapping[str, Any]) -> ClassResult:
+    read = dict.fromkeys(field.name for field in fields(ClassResult)) | _fields_of(ClassResult, values)
+    bounds = {name: _interval(read[name]) for name in ("recall_interval", "precision_interval")}
+    return ClassResult(**{**read, **bounds})
 
 
-def _read(kind: type, values: Mapping[str, Any]) -> Any:
-    _check_fields(kind, values)
-    return kind(**{name: _interval(value) if isinstance(value, list) else value for name, value in values.items()})
+def _fields_of(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those values that a class of this version has."""
+    return {field.name: values[field.name] for field in fields(kind) if field.name in values}
 
 
 def _interval(bounds: Sequence[float] | None) -> Interval | None:

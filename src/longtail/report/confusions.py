@@ -1,12 +1,14 @@
-"""Looks: what classes are taken for, and the images themselves."""
+"""The section about confusions: which class is predicted instead of which, for groups, classes and in the tail."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from longtail.report import html
+from longtail.report.difference import Verdicts
+from longtail.report.examples import Example, example
 from longtail.report.run import GROUPS, Run
+from longtail.report.section import Content, Section
 from longtail.runs.examples import Pair
 from longtail.text import quantity
 
@@ -14,39 +16,16 @@ _CELLS = 30  # classes, up to which the whole confusion matrix is drawn
 
 
 @dataclass(frozen=True)
-class Look:
-    """One image.
-
-    Args:
-        picture: its address, which holds it; `None` if the run kept none.
-        true: its class.
-        taken: what it was taken for.
-        confidence: probability of that, in words.
-        name: by which it is found again.
-    """
-
-    picture: str | None
-    true: str
-    taken: str
-    confidence: str
-    name: str
-
-    @property
-    def said(self) -> str:
-        return self.true if self.true == self.taken else f"{self.true}, taken for {self.taken}"
-
-
-@dataclass(frozen=True)
 class Confusion:
-    """A class of the tail, what it was taken for, and images of that."""
+    """A class of the tail, which class is predicted instead, and images of that."""
 
     true: str
-    taken: str
+    predicted: str
     true_images: str
-    taken_images: str
+    predicted_images: str
     share: str
-    looks: tuple[Look, ...]
-    example: Look | None
+    examples: tuple[Example, ...]
+    example: Example | None
 
 
 @dataclass(frozen=True)
@@ -58,54 +37,70 @@ class Square:
     rows: tuple[tuple[tuple[float, str], ...], ...]
 
 
+@dataclass(frozen=True)
+class Confusions:
+    """The confusions of one run.
+
+    Args:
+        name: of the run.
+        tail: which group the tail is.
+        groups: between groups.
+        matrix: between classes; `None` if they are too many.
+        confusions: the most frequent ones of the tail.
+        thumbnails: whether the run kept some.
+    """
+
+    name: str
+    tail: str
+    groups: Square
+    matrix: Square | None
+    confusions: list[Confusion]
+    thumbnails: bool
+
+
+@dataclass(frozen=True)
+class View:
+    """The confusions of each run."""
+
+    runs: list[Confusions]
+
+
+def _build(runs: Sequence[Run], _: Verdicts) -> Content:
+    return Content(
+        View(
+            [
+                Confusions(
+                    run.name, run.examples.tail, groups(run), matrix(run), confusions(run), run.gallery is not None
+                )
+                for run in runs
+            ]
+        )
+    )
+
+
+SECTION = Section("confusions", "Confusions", "Confusions of the tail", "confusions.html", _build)
+
+
 def confusions(run: Run) -> list[Confusion]:
     """The most frequent ones of the tail."""
-    return [_confusion(run, pair) for pair in run.shown.pairs]
+    return [_confusion(run, pair) for pair in run.examples.pairs]
 
 
 def _confusion(run: Run, pair: Pair) -> Confusion:
-    true, taken = (run.summary.per_class[number] for number in (pair.true, pair.taken))
+    true, predicted = (run.summary.per_class[number] for number in (pair.true, pair.taken))
     return Confusion(
         true.name,
-        taken.name,
+        predicted.name,
         quantity(true.train_count, "training image"),
-        quantity(taken.train_count, "training image"),
+        quantity(predicted.train_count, "training image"),
         f"{pair.images:,} of {quantity(pair.of, 'image')}",
-        tuple(look(run, row) for row in pair.rows),
-        None if pair.example is None else look(run, pair.example),
+        tuple(example(run, row) for row in pair.rows),
+        None if pair.example is None else example(run, pair.example),
     )
-
-
-def mistakes(run: Run) -> list[Look]:
-    """The most confident ones."""
-    return [look(run, row) for row in run.shown.mistakes]
-
-
-def look(run: Run, row: int) -> Look:
-    """One image of the predictions."""
-    file, names, sure = run.pictures.get(row), run.class_names, 100 * float(run.confidences[row])
-    return Look(
-        html.data_url(file) if file else None,
-        names[run.labels[row]],
-        names[run.predicted[row]],
-        confidence(sure),
-        run.ids[row],
-    )
-
-
-def confidence(percent: float) -> str:
-    """A probability in words; never 100 %, of which no network can be sure.
-
-    >>> confidence(0.123), confidence(45.6), confidence(99.8), confidence(100.0)
-    ('0.1 %', '46 %', '99.80 %', '99.99 %')
-    """
-    if percent < 1:
-        return f"{percent:.1f} %"
-    return f"{percent:.0f} %" if percent < 99.5 else f"{min(percent, 99.99):.2f} %"
 
 
 def groups(run: Run) -> Square:
-    """How often images of each measured group are right, and to which group the wrong answers belong."""
+    """How often images of each evaluated group are right, and to which group the wrong answers belong."""
     number = np.zeros(len(run.class_names), np.int64)
     for i, group in enumerate(GROUPS):
         number[run.masks[group]] = i

@@ -1,4 +1,4 @@
-"""Curves: how a training went, from its log."""
+"""The section about training: losses, rates and recall over the epochs, from the log."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,13 +7,15 @@ from itertools import pairwise
 
 import numpy as np
 
+from longtail.report.difference import Verdicts
 from longtail.report.run import GROUPS, Run
+from longtail.report.section import Content, Section
 from longtail.report.svg import SPAN, Linear, Tick, line
 from longtail.text import MINUS
 
-_POINTS = 300  # of a line; more than a screen tells apart
+_POINTS = 300  # of a line; more than a screen resolves
 _NOT_TERMS = ("step", "epoch", "seconds", "lr", "alpha", "anchors_without_positive")
-_PLAIN = {"loss": "loss, what is minimised", "cross_entropy": "cross-entropy", "contrast": "contrast"}
+_NAMES = {"loss": "loss, what is minimised", "cross_entropy": "cross-entropy", "contrast": "contrast"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,20 @@ class Panel:
     stops: list[tuple[float, str]]
 
 
+@dataclass(frozen=True)
+class Curves:
+    """All panels."""
+
+    panels: list[Panel]
+
+
+def _build(runs: Sequence[Run], _: Verdicts) -> Content | None:
+    drawn = panels(runs)
+    return Content(Curves(drawn), {"stops": {f"curve-{panel.key}": panel.stops for panel in drawn}}) if drawn else None
+
+
+SECTION = Section("training", "Training", "Training", "curves.html", _build)
+
 Line = tuple[str, str, list[float], list[float]]  # name, kind, epochs, values
 
 
@@ -59,15 +75,15 @@ def panels(runs: Sequence[Run]) -> list[Panel]:
     drawn = []
     for key, title in (("top1", "Top-1"), *((group, f"Recall, {group}") for group in GROUPS)) if several else ():
         drawn.append(
-            _panel(key, title, [_measured(run, key, run.name, f"run{i}") for i, run in enumerate(runs)], share=True)
+            _panel(key, title, [_evaluated(run, key, run.name, f"run{i}") for i, run in enumerate(runs)], share=True)
         )
     if not several:
         run = runs[0]
-        lines = [_measured(run, "top1", "top-1", "all"), *(_measured(run, group, group, group) for group in GROUPS)]
-        drawn.append(_panel("groups", "Recall on the measured images", lines, share=True))
+        lines = [_evaluated(run, "top1", "top-1", "all"), *(_evaluated(run, group, group, group) for group in GROUPS)]
+        drawn.append(_panel("groups", "Recall on the evaluated images", lines, share=True))
         terms = dict.fromkeys(name for record in run.steps for name in record if name not in _NOT_TERMS)
         lines = [
-            _stepped(run, name, _PLAIN.get(name, name.replace("_", " ")), f"term{i}") for i, name in enumerate(terms)
+            _stepped(run, name, _NAMES.get(name, name.replace("_", " ")), f"term{i}") for i, name in enumerate(terms)
         ]
         drawn.append(_panel("losses", "Losses", lines))
     else:
@@ -93,8 +109,8 @@ def panels(runs: Sequence[Run]) -> list[Panel]:
     return [panel for panel in drawn if panel is not None]
 
 
-def _measured(run: Run, key: str, name: str, kind: str) -> Line:
-    records = [(record["step"], record[key]) for record in run.measured if record.get(key) is not None]
+def _evaluated(run: Run, key: str, name: str, kind: str) -> Line:
+    records = [(record["step"], record[key]) for record in run.evaluations if record.get(key) is not None]
     return _line(run, name, kind, records)
 
 
@@ -103,7 +119,7 @@ def _stepped(run: Run, key: str, name: str, kind: str) -> Line:
 
 
 def _line(run: Run, name: str, kind: str, records: Sequence[tuple[int, float]]) -> Line:
-    last = max((record["step"] for record in (*run.steps, *run.measured)), default=1)
+    last = max((record["step"] for record in (*run.steps, *run.evaluations)), default=1)
     records = [(step, value) for step, value in records if math.isfinite(value)]
     epochs, values = np.array([(step / last * run.settings.epochs, value) for step, value in records]).reshape(-1, 2).T
     parts = min(_POINTS, len(epochs))
@@ -133,30 +149,30 @@ def _panel(
         room = (high - low or abs(high) or 1.0) * 0.06
         up = Linear(low if from_zero else low - room, high + room)
         ticks = up.ticks()
-    say = (lambda value: f"{100 * value:.1f} %") if share else _figure
+    words = (lambda value: f"{100 * value:.1f} %") if share else _figure
     series = [
         Series(
             name,
             kind,
             line((across.place(x), up.place(v)) for x, v in zip(epochs, values, strict=True)),
-            say(values[-1]),
+            words(values[-1]),
         )
         for name, kind, epochs, values in lines
     ]
     zero = up.place(0.0) / SPAN * 100 if up.low < 0 < up.high else None
-    return Panel(key, title, note, across.ticks(), ticks, series, zero, _stops(lines, across, say))
+    return Panel(key, title, note, across.ticks(), ticks, series, zero, _stops(lines, across, words))
 
 
-def _stops(lines: Sequence[Line], across: Linear, say: Callable[[float], str]) -> list[tuple[float, str]]:
+def _stops(lines: Sequence[Line], across: Linear, words: Callable[[float], str]) -> list[tuple[float, str]]:
     """At each epoch of the densest line, the value there of all lines."""
     densest = max((epochs for _, _, epochs, _ in lines), key=len)
     stops = []
     for epoch in densest:
-        said = [f"epoch {epoch:.4g}"]
+        parts = [f"epoch {epoch:.4g}"]
         for name, _, epochs, values in lines:
             nearest = int(np.argmin(np.abs(np.array(epochs) - epoch)))
-            said.append(f"{name}: {say(values[nearest])}")
-        stops.append((round(across.place(epoch), 1), "\n".join(said)))
+            parts.append(f"{name}: {words(values[nearest])}")
+        stops.append((round(across.place(epoch), 1), "\n".join(parts)))
     return stops
 
 

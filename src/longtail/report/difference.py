@@ -1,38 +1,48 @@
-"""Comparison: by how much one run is better than another, and how sure that is."""
+"""Differences between runs on one page, and which of them are more than chance."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
 
-from longtail.metrics import Interval
+from longtail.metrics import Interval, significance, table
+from longtail.metrics.significance import Method, Pair
 from longtail.report.run import GROUPS, Run
 
-_Z = 1.959963984540054
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Tests of all pairs of runs on a page, or of the methods that they are the first seeds of.
+
+    Args:
+        pairs: by the names of the runs.
+        seeds: of each method; 1 if the runs themselves are tested.
+    """
+
+    pairs: Sequence[Pair]
+    seeds: int = 1
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Other minus first, a fraction.
+    """Other minus first.
 
     Args:
         value: the difference.
-        interval: 95 %, of the same images under both; `None` if there is no way to tell.
+        interval: 95 %, of the same images under both; `None` if there is no way to know.
+        significant: whether it is more than chance; see `significance.compare`.
     """
 
     value: float
-    interval: Interval | None
-
-    @property
-    def clear(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
+    interval: Interval | None = None
+    significant: bool = False
 
 
 @dataclass(frozen=True)
 class Paired:
     """How often two runs are right about the same images."""
 
+    name: str  # of the other run
     both: int
     first: int  # only the first run
     other: int  # only the other run
@@ -40,7 +50,7 @@ class Paired:
 
 
 def same_images(first: Run, other: Run) -> bool:
-    """Whether both were measured on the same images, so that they can be compared image by image."""
+    """Whether both were evaluated on the same images, so that they can be compared image by image."""
     return first.ids == other.ids and bool(np.array_equal(first.labels, other.labels))
 
 
@@ -50,61 +60,39 @@ def same_groups(first: Run, other: Run) -> bool:
 
 
 def paired(first: Run, other: Run) -> Paired:
-    """Count images by which of two runs is right about them; both were measured on the same."""
-    a, b = (run.predicted == run.labels for run in (first, other))
-    return Paired(int((a & b).sum()), int((a & ~b).sum()), int((~a & b).sum()), int((~a & ~b).sum()))
+    """Count images by which of two runs is right about them; both were evaluated on the same."""
+    a, b = (run.outcomes.right for run in (first, other))
+    return Paired(other.name, int((a & b).sum()), int((a & ~b).sum()), int((~a & b).sum()), int((~a & ~b).sum()))
 
 
-def differences(first: Run, other: Run) -> dict[str, Difference]:
-    """Differences of all figures of the summary that both runs have.
+def verdicts(runs: Sequence[Run]) -> Verdicts:
+    """Test every pair of those runs that were evaluated on the same images as the first, as `longtail compare` does."""
+    methods = [
+        Method(
+            run.name,
+            {key: [value] for key, value in run.summary.figures.items() if value is not None},
+            [run.outcomes],
+            run.masks,
+        )
+        for run in runs
+        if same_images(runs[0], run)
+    ]
+    return Verdicts(significance.compare(methods))
 
-    Groups are left out if they are of other classes.
+
+def differences(first: Run, other: Run, verdicts: Verdicts) -> dict[str, Difference]:
+    """Differences of all metrics that both runs have, by key.
+
+    Those of groups are left out if the groups are of other classes.
     """
-    figures = ("top1", "top5", "balanced_accuracy", "macro_f1", "head_tail_gap", "worst_class_recall", "ece")
-    groups = GROUPS if same_groups(first, other) else ()
-    found = {}
-    for name in (*figures, *groups):
-        before, after = getattr(first.summary, name), getattr(other.summary, name)
-        if before is not None and after is not None and (name != "head_tail_gap" or groups):
-            found[name] = Difference(after - before, None)
-    if not same_images(first, other):
-        return found
-    gained = (other.predicted == other.labels).astype(np.float64) - (first.predicted == first.labels)
-    classes = len(first.class_names)
-    each = np.bincount(first.labels, minlength=classes)
-    weights = {"top1": each / each.sum(), "balanced_accuracy": (each > 0) / (each > 0).sum()}
-    for group in groups:
-        measured = first.masks[group] & (each > 0)
-        if measured.any():
-            weights[group] = measured / measured.sum()
-    if "many" in weights and "few" in weights:
-        weights["head_tail_gap"] = weights["many"] - weights["few"]
-    for name, weight in weights.items():
-        found[name] = weighted(gained, first.labels, weight)
+    pairs = {pair.metric: pair for pair in verdicts.pairs if (pair.one, pair.other) == (other.name, first.name)}
+    groups, found = same_groups(first, other), dict[str, Difference]()
+    for metric in table.METRICS:
+        before, after = first.summary.figures[metric.key], other.summary.figures[metric.key]
+        if before is None or after is None or (metric.groups and not groups):
+            continue
+        pair = pairs.get(metric.key)
+        found[metric.key] = (
+            Difference(pair.difference, pair.interval, pair.significant) if pair else Difference(after - before)
+        )
     return found
-
-
-def weighted(
-    gained: Float[np.ndarray, " images"], labels: Int[np.ndarray, " images"], weight: Float[np.ndarray, " classes"]
-) -> Difference:
-    """A weighted sum over classes of the mean gain of their images.
-
-    How many images a class has is no chance: only which they are. A class with a single image adds no width.
-
-    Args:
-        gained: `(N,)`, 1 where only the other run is right, -1 where only the first is, else 0.
-        labels: `(N,)`, in `[0, C)`.
-        weight: `(C,)`, 0 for a class without images.
-    Source: the standard error of a stratified sample, as in Cochran 1977, Sampling Techniques, sec. 5.6.
-
-    >>> found = weighted(np.array([1.0, 0.0, 0.0, 0.0]), np.array([0, 0, 1, 1]), np.array([0.5, 0.5]))
-    >>> found.value, [round(bound, 2) for bound in found.interval], found.clear
-    (0.25, [-0.24, 0.74], False)
-    """
-    classes = len(weight)
-    each = np.bincount(labels, minlength=classes)
-    mean = np.bincount(labels, weights=gained, minlength=classes) / np.maximum(each, 1)
-    squares = np.bincount(labels, weights=(gained - mean[labels]) ** 2, minlength=classes)
-    variance = squares / np.maximum(each - 1, 1) / np.maximum(each, 1)
-    value, half = float(weight @ mean), _Z * float(np.sqrt(weight**2 @ variance))
-    return Difference(value, (value - half, value + half))

@@ -1,4 +1,4 @@
-"""Atlas: where the network puts images, in two dimensions."""
+"""The section with the map of features: images in two dimensions, near each other if the network finds them alike."""
 
 import warnings
 from collections.abc import Sequence
@@ -9,7 +9,10 @@ import numpy as np
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
+from longtail.report.difference import Verdicts
+from longtail.report.html import data_url
 from longtail.report.run import GROUPS, Run
+from longtail.report.section import Content, Section
 from longtail.report.svg import SPAN, dots
 
 _LEAST = 10  # images for a map
@@ -49,10 +52,42 @@ class Map:
     y: list[int]
 
 
+@dataclass(frozen=True)
+class Maps:
+    """The maps of one run."""
+
+    name: str
+    maps: list[Map]
+
+
+@dataclass(frozen=True)
+class View:
+    """The maps of each run, and whether each class has a colour."""
+
+    runs: list[Maps]
+    coloured: bool
+
+
+def _build(runs: Sequence[Run], _: Verdicts) -> Content:
+    drawn = [Maps(run.name, maps(run, key=f"map{number}")) for number, run in enumerate(runs)]
+    data = {
+        "maps": {
+            map_.key: {"run": number, "x": map_.x, "y": map_.y}
+            for number, each in enumerate(drawn)
+            for map_ in each.maps
+        },
+        "images": [images(run) if each.maps else None for run, each in zip(runs, drawn, strict=True)],
+    }
+    return Content(View(drawn, coloured(runs[0])), data)
+
+
+SECTION = Section("map", "Map", "Map of the features", "feature_map.html", _build)
+
+
 def rows(run: Run) -> list[int]:
     """Rows of the predictions that are on the maps: those of the sample whose features the run kept."""
     kept = {*run.gallery.rows} if run.gallery else set()
-    return [row for row in run.shown.mapped if row in kept]
+    return [row for row in run.examples.mapped if row in kept]
 
 
 def coloured(run: Run) -> bool:
@@ -144,10 +179,8 @@ def _map(run: Run, shown: Sequence[int], at: Float[np.ndarray, "images 2"], key:
 
 
 def images(run: Run) -> dict[str, Any]:
-    """What the script says of images on the maps: class, prediction, confidence in %, and picture."""
-    from longtail.report.html import data_url
-
-    shown, kept = rows(run), run.pictures
+    """What the script says of images on the maps: class, prediction, confidence in %, and thumbnail."""
+    shown, kept = rows(run), run.thumbnails
     return {
         "true": run.labels[shown].tolist(),
         "taken": run.predicted[shown].tolist(),

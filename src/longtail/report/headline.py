@@ -1,151 +1,157 @@
-"""Headline: what runs are worth, in a few figures with their intervals."""
+"""The headline: all metrics of the runs with their intervals, and the differences between runs."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from longtail.metrics import Interval, Summary, wilson
+from longtail.metrics import Interval, Metric, table
 from longtail.report import difference
-from longtail.report.difference import Difference
-from longtail.report.run import GROUPS, Run
-from longtail.text import DASH, percent, percent_interval, percentage_points, quantity
+from longtail.report.difference import Difference, Paired, Verdicts
+from longtail.report.run import Run
+from longtail.report.section import Content, Section
+from longtail.text import percent, quantity
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure of one run; shares in words and as they are drawn.
+    """A metric of one run; in words and as it is drawn.
 
     Args:
-        value: the figure.
+        value: the value.
         between: its interval, in words.
-        note: what else is to be said in a word or two.
-        at: the figure as a fraction.
+        note: what else there is to know in a word or two.
+        at: the value as a fraction; `None` if it is not measured, or no share.
         interval: of that.
         source: where the note is from.
     """
 
     value: str
     between: str
-    note: str
-    at: float | None
-    interval: Interval | None
+    note: str = ""
+    at: float | None = None
+    interval: Interval | None = None
     source: str = ""
 
 
 @dataclass(frozen=True)
+class Change:
+    """A difference to the first run, in words, and whether it is more than chance."""
+
+    value: str
+    between: str
+    significant: bool
+
+
+@dataclass(frozen=True)
 class Row:
-    """A figure of all runs.
+    """A metric of all runs.
 
     Args:
-        name: of the figure.
+        name: of the metric.
         words: what it is.
         cells: one for each run.
-        differences: of each other run to the first.
+        changes: of each other run against the first.
         best: positions of the runs in which it is best; none if there is one run or all are equal.
     """
 
     name: str
     words: str
     cells: tuple[Cell, ...]
-    differences: tuple[Difference | None, ...]
+    changes: tuple[Change | None, ...]
     best: tuple[int, ...]
 
 
-def rows(runs: Sequence[Run]) -> list[Row]:
-    """The table."""
-    first = runs[0].summary
-    found = [difference.differences(runs[0], other) for other in runs[1:]]
-    table = []
-    for name, field, explained, cell in _figures(first):
-        cells = tuple(cell(run) for run in runs)
-        values = [None if each.at is None else each.at for each in cells]
+@dataclass(frozen=True)
+class Headline:
+    """The table, what a reader has to know before comparing, and whose answers agree.
+
+    Args:
+        rows: of the table.
+        notes: warnings.
+        paired: of each other run against the first, if both were evaluated on the same images.
+        seeds: that differences are of.
+    """
+
+    rows: list[Row]
+    notes: list[str]
+    paired: list[Paired]
+    seeds: int
+
+
+def _build(runs: Sequence[Run], verdicts: Verdicts) -> Content:
+    paired = [difference.paired(runs[0], other) for other in runs[1:] if difference.same_images(runs[0], other)]
+    return Content(Headline(rows(runs, verdicts), notes(runs), paired, verdicts.seeds))
+
+
+SECTION = Section("headline", "Headline", "Headline", "headline.html", _build)
+
+
+def rows(runs: Sequence[Run], verdicts: Verdicts) -> list[Row]:
+    """The table; a metric that no run has is left out."""
+    found = [difference.differences(runs[0], other, verdicts) for other in runs[1:]]
+    rows = []
+    for metric in table.METRICS:
+        values = [run.summary.figures[metric.key] for run in runs]
         if all(value is None for value in values):
             continue
-        table.append(Row(name, explained, cells, tuple(each.get(field) for each in found), _best(field, values)))
-    return table
+        rows.append(
+            Row(
+                metric.heading,
+                runs[0].summary.meaning(metric),
+                tuple(_cell(metric, run) for run in runs),
+                tuple(_change(metric, each.get(metric.key)) for each in found),
+                metric.best(values),
+            )
+        )
+    return rows
 
 
-def _figures(first: Summary) -> list[tuple[str, str, str, Callable[[Run], Cell]]]:
-    bounds = first.group_bounds
-    meaning = {
-        "many": f"more than {quantity(bounds['many'], 'training image')}",
-        "medium": f"{bounds['few']:,} to {bounds['many']:,} training images",
-        "few": f"fewer than {quantity(bounds['few'], 'training image')}",
-    }
-    return [
-        ("Top-1", "top1", "share of all images that are recognised", _top1),
-        ("Top-5", "top5", "the true class is among the five most probable", _top5),
-        ("Balanced", "balanced_accuracy", _of_classes(first), _mean("balanced_accuracy")),
-        *(
-            (group.capitalize(), group, f"mean recall of classes with {meaning[group]}", _group(group))
-            for group in GROUPS
-        ),
-        ("Head minus tail", "head_tail_gap", "many minus few, in percentage points", _gap),
-        ("Macro F1", "macro_f1", "mean over classes of F1, which counts false alarms too", _mean("macro_f1")),
-        ("Worst class", "worst_class_recall", "the lowest recall of a class", _worst),
-        ("ECE", "ece", "mean gap between confidence and accuracy; lower is better", _ece),
-    ]
+def _cell(metric: Metric, run: Run) -> Cell:
+    value, interval = run.summary.figures[metric.key], run.summary.intervals[metric.key]
+    note, source = _note(metric, run)
+    words = metric.value_in_words(value), metric.interval_in_words(interval)
+    if metric.unit == "percent":
+        return Cell(*words, note, value, interval, source)
+    return Cell(*words, note, source=source)
 
 
-def _of_classes(summary: Summary) -> str:
-    if summary.classes_measured == summary.classes:
-        return "mean recall of the classes, each counts alike"
-    return f"mean recall of the {summary.classes_measured:,} of {summary.classes:,} classes that have images"
+def _note(metric: Metric, run: Run) -> tuple[str, str]:
+    """What else there is to know of some metrics, and where that is from."""
+    summary = run.summary
+    match metric.key:
+        case "top1" if run.settings.published is not None and run.record.split == "test":
+            return f"published: {percent(run.settings.published.top1)}", run.settings.published.source
+        case "worst_class_recall":
+            worst = summary.worst(1)[0]
+            same = sum(each.recall == worst.recall for each in summary.per_class)
+            more = f", and {quantity(same - 1, 'other')}" if same > 1 else ""
+            return f"{worst.name}: {worst.correct:,} of {worst.test_count:,}{more}", ""
+    if len(metric.groups) == 1:
+        classes, measured = (of[metric.groups[0]] for of in (summary.group_classes, summary.group_measured))
+        return quantity(classes, "class") if classes == measured else f"{measured:,} of {classes:,} classes", ""
+    return "", ""
 
 
-def _cell(value: float | None, interval: Interval | None = None, note: str = "") -> Cell:
-    return Cell(percent(value), percent_interval(interval), note, value, interval)
+def _change(metric: Metric, found: Difference | None) -> Change | None:
+    if found is None:
+        return None
+    between = metric.differences_in_words(found.interval) if found.interval else ""
+    return Change(metric.difference_in_words(found.value), between, found.significant)
 
 
-def _top1(run: Run) -> Cell:
-    published = run.settings.published if run.record.split == "test" else None
-    cell = _cell(run.summary.top1, run.summary.intervals["top1"])
-    if published is None:
-        return cell
-    return replace(cell, note=f"published: {percent(published.top1)}", source=published.source)
-
-
-def _top5(run: Run) -> Cell:
-    s = run.summary
-    return _cell(s.top5, None if s.top5 is None else wilson(s.top5 * s.images, s.images))
-
-
-def _mean(field: str) -> Callable[[Run], Cell]:
-    return lambda run: _cell(getattr(run.summary, field), run.summary.intervals[field])
-
-
-def _group(group: str) -> Callable[[Run], Cell]:
-    def cell(run: Run) -> Cell:
-        s = run.summary
-        classes, measured = s.group_classes[group], s.group_measured[group]
-        note = quantity(classes, "class", "classes") if classes == measured else f"{measured:,} of {classes:,} classes"
-        return _cell(getattr(s, group), s.intervals[group], note)
-
-    return cell
-
-
-def _gap(run: Run) -> Cell:
-    gap = run.summary.head_tail_gap
-    return Cell(DASH if gap is None else percentage_points(gap), "", "", gap, None)
-
-
-def _worst(run: Run) -> Cell:
-    s = run.summary
-    result = s.worst(1)[0]
-    same = sum(each.recall == s.worst_class_recall for each in s.per_class)
-    more = f", and {quantity(same - 1, 'other')}" if same > 1 else ""
-    note = f"{result.name}: {result.correct:,} of {result.test_count:,}{more}"
-    return _cell(s.worst_class_recall, result.recall_interval, note)
-
-
-def _ece(run: Run) -> Cell:
-    s = run.summary
-    note = "" if s.ece_calibrated is None else f"{percent(s.ece_calibrated)} after temperature scaling"
-    return _cell(s.ece, None, note)
-
-
-def _best(field: str, values: Sequence[float | None]) -> tuple[int, ...]:
-    known = [value for value in values if value is not None]
-    if len(values) < 2 or min(known) == max(known) or field == "head_tail_gap":
-        return ()
-    best = min(known) if field == "ece" else max(known)
-    return tuple(i for i, value in enumerate(values) if value == best)
+def notes(runs: Sequence[Run]) -> list[str]:
+    """What a reader has to know before comparing."""
+    found = list[str]()
+    for other in runs[1:]:
+        if not difference.same_images(runs[0], other):
+            found.append(
+                f"{other.name} was evaluated on other images than {runs[0].name}: differences have no intervals, and "
+                "may come from the images alone."
+            )
+        if not difference.same_groups(runs[0], other):
+            found.append(
+                f"{other.name} was trained on other class counts than {runs[0].name}: many, medium and few are other "
+                "classes, so there are no differences for them."
+            )
+    if any(run.settings.published for run in runs) and any(run.record.split != "test" for run in runs):
+        found.append("Published figures are of test splits; they are left out where another split was evaluated.")
+    return found

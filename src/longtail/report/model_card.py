@@ -8,12 +8,12 @@ from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from longtail import recipe
-from longtail.metrics import ClassResult, Interval, Summary, wilson
+from longtail.metrics import ClassResult, Metric, Summary, table, wilson
 from longtail.recipe import Recipe
 from longtail.runs import records
 from longtail.runs.folder import RunDir
 from longtail.runs.records import ModelFile, SplitFile
-from longtail.text import printable, quantity
+from longtail.text import percent, percent_interval, printable, quantity
 
 _WORST = 10  # classes that are shown
 _NAMED = 20  # classes that are listed by their names
@@ -41,7 +41,7 @@ def render(run: RunDir) -> str:
     engine = Environment(  # noqa: S701  (Markdown, in which `plain` disarms names)
         loader=PackageLoader("longtail.report"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    engine.globals |= {"count": quantity, "percent": _percent, "between": _between, "plain": plain}
+    engine.globals |= {"count": quantity, "percent": percent, "between": percent_interval, "plain": plain}
     body = engine.get_template("card.md").render(
         title=_title(settings),
         recipe=settings,
@@ -49,6 +49,7 @@ def render(run: RunDir) -> str:
         summary=summary,
         split=measured,
         results=_results(summary),
+        columns=[metric for metric in table.METRICS if metric.overview],
         worst=summary.worst(_WORST),
         others=[(name.removeprefix("data-"), run.read_summary(split=name)) for name in run.others()],
         limits=_limits(summary, measured, ModelFile.read(run.model)),
@@ -115,39 +116,24 @@ def _front(settings: Recipe, summary: Summary, split: str) -> ModelCardData:
 
 
 def _results(summary: Summary) -> list[tuple[str, str, str, str]]:
-    s, bounds = summary, summary.group_bounds
-    training = {
-        "many": f"more than {bounds['many']:,} training images",
-        "medium": f"{bounds['few']:,} to {bounds['many']:,}",
-        "few": f"fewer than {bounds['few']:,}",
-    }
-    worst = s.worst(1)[0]
-    gap = "-" if s.head_tail_gap is None else f"{100 * s.head_tail_gap:.1f} points"
-    rows = [
-        ("top-1 accuracy", _percent(s.top1), _between(s.intervals["top1"]), "share of images"),
-        ("top-5 accuracy", _percent(s.top5), "", ""),
-        ("balanced accuracy", _percent(s.balanced_accuracy), _between(s.intervals["balanced_accuracy"]), "mean recall"),
-        *(
-            (
-                f"{group}-shot classes",
-                _percent(getattr(s, group)),
-                _between(s.intervals[group]),
-                f"{quantity(s.group_classes[group], 'class')}, {words}",
-            )
-            for group, words in training.items()
-        ),
-        ("many less few", gap, "", "what rare classes lose"),
-        ("worst class", _percent(worst.recall), _between(worst.recall_interval), plain(worst.name)),
-        ("harmonic mean of recalls", _percent(s.hmean_recall), "", "0 if one class is never recognised"),
-        ("geometric mean of recalls", _percent(s.gmean_recall), "", "likewise"),
-        ("macro F1", _percent(s.macro_f1), _between(s.intervals["macro_f1"]), "mean over classes"),
-        ("calibration error (ECE)", _percent(s.ece), "", "mean gap between confidence and accuracy"),
-        ("negative log-likelihood", f"{s.nll:.3f}", "", "nats"),
-    ]
-    if s.ece_calibrated is not None:
-        note = f"logits divided by {s.temperature:.2f}, as `longtail predict` does"
-        rows.insert(-1, ("calibration error, with temperature", _percent(s.ece_calibrated), "", note))
+    rows = []
+    for metric in table.METRICS:
+        value = summary.figures[metric.key]
+        if value is not None:
+            interval = metric.interval_in_words(summary.intervals[metric.key])
+            rows.append((metric.title, metric.value_in_words(value), interval, _note(metric, summary)))
     return rows
+
+
+def _note(metric: Metric, summary: Summary) -> str:
+    words = summary.meaning(metric)
+    if metric.key == "worst_class_recall":
+        return f"{words}: {plain(summary.worst_class)}"
+    if metric.key == "ece_calibrated":
+        return f"{words}: logits divided by {summary.temperature:.2f}, as `longtail predict` does"
+    if len(metric.groups) == 1:
+        return f"{words}: {quantity(summary.group_classes[metric.groups[0]], 'class')}"
+    return words
 
 
 def _limits(summary: Summary, split: str, model: ModelFile) -> list[str]:
@@ -174,8 +160,8 @@ def _limits(summary: Summary, split: str, model: ModelFile) -> list[str]:
         limits.append(f"Not one image was recognised of {quantity(len(missed), 'class')}: {_listed(missed)}.")
     if s.head_tail_gap is not None and s.head_tail_gap > 0:
         limits.append(
-            f"Rare classes are recognised less well than frequent ones: {_percent(s.few)} of the images of a few-shot "
-            f"class, {_percent(s.many)} of a many-shot class, on average."
+            f"Rare classes are recognised less well than frequent ones: {percent(s.few)} of the images of a few-shot "
+            f"class, {percent(s.many)} of a many-shot class, on average."
         )
     if split == "validation":
         limits.append(
@@ -183,7 +169,7 @@ def _limits(summary: Summary, split: str, model: ModelFile) -> list[str]:
         )
     if model.temperature is None:
         limits.append(
-            f"Probabilities are as the network gives them, and off by {_percent(s.ece)} on average: no validation "
+            f"Probabilities are as the network gives them, and off by {percent(s.ece)} on average: no validation "
             "images were held out to correct them."
         )
     if model.prior is not None:
@@ -260,11 +246,3 @@ def _share(some: list[ClassResult], summary: Summary) -> str:
 def _listed(some: list[ClassResult]) -> str:
     names = ", ".join(plain(each.name) for each in some[:_NAMED])
     return names + (f" and {len(some) - _NAMED:,} more" if len(some) > _NAMED else "")
-
-
-def _percent(fraction: float | None) -> str:
-    return "-" if fraction is None else f"{100 * fraction:.1f} %"
-
-
-def _between(interval: Interval | None) -> str:
-    return "" if interval is None else f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}"

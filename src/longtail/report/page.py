@@ -1,117 +1,119 @@
-"""Rendering: the pieces of a report as one page."""
+"""The page of a report: its sections in their order, in one HTML file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from longtail.report import confusions, curves, difference, feature_map, headline, per_class, protocol, reliability
-from longtail.report import html as pages
-from longtail.report import run as run_reading
+from longtail.report import (
+    confusions,
+    curves,
+    custom_data,
+    difference,
+    feature_map,
+    headline,
+    html,
+    mistakes,
+    per_class,
+    protocol,
+    reliability,
+    run,
+    settings,
+)
+from longtail.report.difference import Verdicts
 from longtail.report.run import GROUPS, Run
-from longtail.report.svg import Linear
+from longtail.report.section import Section
 
 MOST = 6  # runs side by side, for which there are colours
+SECTIONS: tuple[Section, ...] = (
+    headline.SECTION,
+    per_class.SECTION,
+    curves.SECTION,
+    confusions.SECTION,
+    mistakes.SECTION,
+    reliability.SECTION,
+    feature_map.SECTION,
+    custom_data.SECTION,
+    settings.SECTION,
+)
 
 
-def page(paths: Sequence[Path]) -> str:
-    """A report about finished runs as one HTML file that loads nothing from anywhere.
+@dataclass(frozen=True)
+class Written:
+    """A section with its content, as the template has it."""
+
+    key: str
+    title: str
+    heading: str
+    template: str
+    view: Any
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that the templates are given.
+
+    Args:
+        runs: the runs.
+        groups: names of the groups of classes.
+        sections: those that have content, in order.
+    """
+
+    runs: Sequence[Run]
+    groups: tuple[str, ...]
+    sections: tuple[Written, ...]
+
+
+def render(paths: Sequence[Path], verdicts: Verdicts | None = None, *, names: Sequence[str] | None = None) -> str:
+    """Write a report about finished runs as one HTML file that loads nothing from anywhere.
 
     Args:
         paths: run folders. Of several, all others are compared with the first.
-    Raises: ValueError if there are more than `MOST`, one stands there twice, or `loading.read` would.
+        verdicts: tests of their differences; `None` makes them of these runs.
+        names: of the runs on the page, as the tests have them; `None`: the shortest that distinguish them.
+    Raises: ValueError if there are more than `MOST`, one stands there twice, or `run.read` would.
     """
     if not 1 <= len(paths) <= MOST:
         raise ValueError(f"{len(paths)} runs were given; allowed: 1 to {MOST} side by side")
     if len({path.resolve() for path in paths}) < len(paths):
         raise ValueError("a run was given twice; each may stand on the page once")
-    runs = run_reading.read(paths)
-    chart = per_class.chart(runs)
-    panels = curves.panels(runs)
-    each = [_of_one(run, number) for number, run in enumerate(runs)]
-    data = {
-        "groups": GROUPS,
-        "runs": [run.name for run in runs],
-        "classes": per_class.table(runs),
-        "points": {"x": chart.x, "y": chart.y},
-        "stops": {
-            **{f"curve-{panel.key}": panel.stops for panel in panels},
-            **{diagram.key: diagram.stops for one in each for diagram in one["diagrams"]},
-        },
-        "maps": {map_.key: {"run": n, "x": map_.x, "y": map_.y} for n, one in enumerate(each) for map_ in one["maps"]},
-        "images": [feature_map.images(run) if one["maps"] else None for run, one in zip(runs, each, strict=True)],
-    }
-    return pages.render(
+    runs = run.read(paths, names=names)
+    written, data = _sections(runs, difference.verdicts(runs) if verdicts is None else verdicts)
+    return html.render(
         "report.html",
         style="report.css",
         script="report.js",
         title=_title(runs),
         subtitle=_subtitle(runs),
-        runs=runs,
-        groups=GROUPS,
-        rows=headline.rows(runs),
-        notes=_notes(runs),
-        paired=[
-            difference.paired(runs[0], other) if difference.same_images(runs[0], other) else None for other in runs[1:]
-        ],
-        chart=chart,
-        panels=panels,
-        each=each,
-        settings=protocol.settings(runs),
-        environment=protocol.environment(runs),
-        own=[(run.name, found) for run in runs if (found := protocol.own_data(run))],
-        tenths=Linear(0.0, 100.0).ticks(4),
-        coloured=feature_map.coloured(runs[0]),
+        page=Page(runs, GROUPS, written),
         data=data,
     )
 
 
-def _of_one(run: Run, number: int) -> dict[str, Any]:
-    """What is shown of each run by itself."""
-    return {
-        "name": run.name,
-        "tail": run.shown.tail,
-        "groups": confusions.groups(run),
-        "matrix": confusions.matrix(run),
-        "confusions": confusions.confusions(run),
-        "mistakes": confusions.mistakes(run),
-        "wrong": int((run.labels != run.predicted).sum()),
-        "pictures": run.gallery is not None,
-        "diagrams": reliability.diagrams(run.summary, key=f"bins{number}"),
-        "maps": feature_map.maps(run, key=f"map{number}"),
-    }
+def _sections(runs: Sequence[Run], verdicts: Verdicts) -> tuple[tuple[Written, ...], dict[str, Any]]:
+    """The sections that have content, and the data of all of them for the script."""
+    written = list[Written]()
+    data: dict[str, Any] = {"groups": GROUPS, "runs": [each.name for each in runs]}
+    for section in SECTIONS:
+        content = section.build(runs, verdicts)
+        if content is None:
+            continue
+        written.append(Written(section.key, section.title, section.heading, section.template, content.view))
+        for name, value in content.data.items():
+            data[name] = {**data.get(name, {}), **value} if isinstance(value, Mapping) else value
+    return tuple(written), data
 
 
 def _title(runs: Sequence[Run]) -> str:
     if len(runs) == 1:
         return f"{runs[0].settings.name}, seed {runs[0].settings.seed}"
-    folders = {run.settings.name.rpartition("/")[0] for run in runs}
+    folders = {each.settings.name.rpartition("/")[0] for each in runs}
     of = f"{folders.pop()}: " if len(folders) == 1 and any(folders) else ""
     return f"{of}{runs[0].name} and {runs[1].name}" if len(runs) == 2 else f"{of}{len(runs)} runs side by side"
 
 
 def _subtitle(runs: Sequence[Run]) -> str:
-    said = [protocol.protocol(run) for run in runs]
-    return (
-        said[0]
-        if len({*said}) == 1
-        else " ".join(f"{run.name}: {words}" for run, words in zip(runs, said, strict=True))
-    )
-
-
-def _notes(runs: Sequence[Run]) -> list[str]:
-    """What a reader has to know before comparing."""
-    notes = []
-    for other in runs[1:]:
-        if not difference.same_images(runs[0], other):
-            notes.append(
-                f"{other.name} was measured on other images than {runs[0].name}: differences have no intervals, and "
-                "may come from the images alone."
-            )
-        if not difference.same_groups(runs[0], other):
-            notes.append(
-                f"{other.name} was trained on other class counts than {runs[0].name}: many, medium and few are other "
-                "classes, so there are no differences for them."
-            )
-    if any(run.settings.published for run in runs) and any(run.record.split != "test" for run in runs):
-        notes.append("Published figures are of test splits; they are left out where another split was measured.")
-    return notes
+    sentences = [protocol.protocol(each) for each in runs]
+    if len({*sentences}) == 1:
+        return sentences[0]
+    return " ".join(f"{each.name}: {words}" for each, words in zip(runs, sentences, strict=True))

@@ -1,4 +1,4 @@
-"""Classes: how many training images each has, and how well it is recognised."""
+"""The section about classes: recall over training images, and a table of all classes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from longtail.report.difference import Verdicts
 from longtail.report.run import GROUPS, Run
+from longtail.report.section import Content, Section
 from longtail.report.svg import SPAN, Linear, Log, Tick, dots, line
 
 _WHISKERS = 60  # classes, up to which every interval is drawn
@@ -50,6 +52,14 @@ class Chart:
     trends: list[tuple[str, str]]
     x: list[list[int]]
     y: list[list[int | None]]
+
+
+def _build(runs: Sequence[Run], _: Verdicts) -> Content:
+    drawn = chart(runs)
+    return Content(drawn, {"classes": table(runs), "points": {"x": drawn.x, "y": drawn.y}})
+
+
+SECTION = Section("classes", "Classes", "Class size and recall", "per_class.html", _build)
 
 
 def chart(runs: Sequence[Run]) -> Chart:
@@ -148,15 +158,15 @@ def table(runs: Sequence[Run]) -> dict[str, Any]:
                 "predicted": [each.predicted for each in run.summary.per_class],
                 "low": [each.recall_interval and round(each.recall_interval[0], 3) for each in run.summary.per_class],
                 "high": [each.recall_interval and round(each.recall_interval[1], 3) for each in run.summary.per_class],
-                **_taken_for(run),
+                **_predicted_instead(run),
             }
             for run in runs
         ],
     }
 
 
-def _taken_for(run: Run) -> dict[str, list[int | None]]:
-    """What each class is wrongly taken for most often, and how often; `None` if never."""
+def _predicted_instead(run: Run) -> dict[str, list[int | None]]:
+    """Which wrong class is predicted most often for each class, and how often; `None` if never."""
     wrong = run.labels != run.predicted
     taken: list[int | None] = [None] * len(run.class_names)
     times: list[int | None] = [None] * len(run.class_names)

@@ -1,4 +1,4 @@
-"""Reading: all that a report needs of a finished run, as plain data that does not change."""
+"""All that a report needs of a finished run, read from its folder."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from longtail import recipe
-from longtail.metrics import Summary, scores
+from longtail.metrics import Outcomes, Summary
 from longtail.recipe import Recipe
 from longtail.runs import examples
 from longtail.runs.examples import Exhibits, Gallery
@@ -26,21 +26,19 @@ class Run:
     """A finished run.
 
     Args:
-        name: by which it is told from others on the page.
+        name: by which it is distinguished from others on the page.
         path: its folder.
         settings: its recipe.
-        summary: what it is worth.
+        summary: its results.
         record: what `split.json` says of its images.
         environment: with what it was trained.
         steps: lines of the log about single steps.
-        measured: lines of the log about evaluations.
-        ids: names of the N images it was measured on.
-        labels: `(N,)` their classes.
-        predicted: `(N,)` what they were taken for.
-        confidences: `(N,)` probabilities of that.
+        evaluations: lines of the log about evaluations.
+        ids: names of the N images it was evaluated on.
+        outcomes: what it predicted for these.
         masks: which classes are many, medium and few.
-        shown: which of the images are worth looking at.
-        gallery: pictures and features of these; `None` if the run kept none.
+        examples: which of the images are worth looking at.
+        gallery: thumbnails and features of these; `None` if the run kept none.
         quarantine: name, class and reason of images that could not be read.
     """
 
@@ -51,23 +49,36 @@ class Run:
     record: SplitFile
     environment: Environment
     steps: Sequence[Mapping[str, Any]]
-    measured: Sequence[Mapping[str, Any]]
+    evaluations: Sequence[Mapping[str, Any]]
     ids: Sequence[str]
-    labels: Int[np.ndarray, " images"]
-    predicted: Int[np.ndarray, " images"]
-    confidences: Float[np.ndarray, " images"]
+    outcomes: Outcomes
     masks: Mapping[str, Bool[np.ndarray, " classes"]]
-    shown: Exhibits
+    examples: Exhibits
     gallery: Gallery | None
     quarantine: Sequence[tuple[str, str, str]]
+
+    @property
+    def labels(self) -> Int[np.ndarray, " images"]:
+        """`(N,)` true classes."""
+        return self.outcomes.labels
+
+    @property
+    def predicted(self) -> Int[np.ndarray, " images"]:
+        """`(N,)` predicted classes."""
+        return self.outcomes.predicted
+
+    @property
+    def confidences(self) -> Float[np.ndarray, " images"]:
+        """`(N,)` probabilities of the predicted classes."""
+        return self.outcomes.confidences
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
         return tuple(result.name for result in self.summary.per_class)
 
     @cached_property
-    def pictures(self) -> Mapping[int, bytes]:
-        """Pictures by row of the predictions."""
+    def thumbnails(self) -> Mapping[int, bytes]:
+        """Thumbnails by row of the predictions."""
         return dict(zip(self.gallery.rows, self.gallery.pictures, strict=True)) if self.gallery else {}
 
     def group(self, number: int) -> str:
@@ -75,11 +86,12 @@ class Run:
         return next(group for group in GROUPS if self.masks[group][number])
 
 
-def read(paths: Sequence[Path]) -> tuple[Run, ...]:
+def read(paths: Sequence[Path], *, names: Sequence[str] | None = None) -> tuple[Run, ...]:
     """Read finished runs that can stand side by side.
 
     Args:
         paths: their folders, at least one.
+        names: of the runs on the page, all different; `None`: the shortest that distinguish them.
     Raises: ValueError if a folder holds no run, or one that has not finished or is damaged, or if runs know other
         classes than the first.
     """
@@ -91,7 +103,8 @@ def read(paths: Sequence[Path]) -> tuple[Run, ...]:
             )
     settings = [recipe.load(str(run.recipe)) for run in folders]
     runs = tuple(
-        _read(run, each, name) for run, each, name in zip(folders, settings, _names(folders, settings), strict=True)
+        _read(run, each, name)
+        for run, each, name in zip(folders, settings, names or _names(folders, settings), strict=True)
     )
     for other in runs[1:]:
         _check_classes(runs[0], other)
@@ -100,7 +113,7 @@ def read(paths: Sequence[Path]) -> tuple[Run, ...]:
 
 def _read(run: RunDir, settings: Recipe, name: str) -> Run:
     summary, predictions, log = run.read_summary(), run.read_predictions(), [*run.read_log()]
-    confidences, _ = scores.confidences_and_losses(predictions.logits, predictions.predicted)
+    outcomes = Outcomes.of(predictions.logits, predictions.labels)
     masks = summary.groups.masks(np.array([result.train_count for result in summary.per_class]))
     return Run(
         name=name,
@@ -110,20 +123,18 @@ def _read(run: RunDir, settings: Recipe, name: str) -> Run:
         record=SplitFile.read(run.split),
         environment=Environment.read(run.environment),
         steps=[record for record in log if "loss" in record],
-        measured=[record for record in log if "split" in record],
+        evaluations=[record for record in log if "split" in record],
         ids=predictions.ids,
-        labels=predictions.labels,
-        predicted=predictions.predicted,
-        confidences=confidences,
+        outcomes=outcomes,
         masks=masks,
-        shown=examples.choose(predictions.labels, predictions.predicted, confidences, masks),
+        examples=examples.choose(outcomes.labels, outcomes.predicted, outcomes.confidences, masks),
         gallery=run.read_gallery(),
         quarantine=run.read_quarantine(),
     )
 
 
 def _names(folders: Sequence[RunDir], settings: Sequence[Recipe]) -> list[str]:
-    """The shortest that tells runs apart: end of the recipe's name, whole name, name and seed, folder."""
+    """The shortest that distinguish runs: end of the recipe's name, whole name, name and seed, folder."""
     ends = [each.name.rpartition("/") for each in settings]
     choices = (
         [end if len({start for start, _, _ in ends}) == 1 else "" for _, _, end in ends],

@@ -1,4 +1,4 @@
-"""Axes: where a value stands on a chart, and which values are written beside it."""
+"""Axes and paths of SVG charts: where a value stands, and which values are written beside it."""
 
 import math
 from collections.abc import Iterable

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from longtail.report import model_card
-from longtail.report.page import page
+from longtail.report.page import render
 from longtail.runs.folder import RunDir
 
 
@@ -17,4 +17,4 @@ def write_pages(run: RunDir, message: Callable[[str], object]) -> None:
     with run.optional(run.card, message, command="evaluate"):
         run.write_card(model_card.render(run))
     with run.optional(run.report, message, command="report"):
-        run.write_report(page([run.path]))
+        run.write_report(render([run.path]))

@@ -8,19 +8,6 @@ from longtail.metrics import Summary
 from longtail.runs.folder import RunDir
 from longtail.runtime import distributed
 
-_FIGURES = (
-    "top1",
-    "top5",
-    "balanced_accuracy",
-    "macro_f1",
-    "many",
-    "medium",
-    "few",
-    "worst_class_recall",
-    "ece",
-    "nll",
-)
-
 
 class Log:
     """Writes the log of a run, or goes on with it.
@@ -66,8 +53,7 @@ class Log:
 
     def evaluated(self, done: int, epoch: int, split: str, summary: Summary) -> None:
         """Add a line about an evaluation after so many steps: figures for the whole split, not per class."""
-        figures = {name: getattr(summary, name) for name in _FIGURES}
-        self.write({"step": done, "epoch": epoch, "split": split, **figures})
+        self.write({"step": done, "epoch": epoch, "split": split, **summary.figures})
 
     def close(self) -> None:
         """Finish what TensorBoard has not written yet."""

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from longtail.metrics import Summary
+from longtail.metrics import Summary, table
 from longtail.optim.schedules import Clock
 from longtail.text import clock_time
 
@@ -90,9 +90,9 @@ class Display:
     def evaluated(self, clock: Clock, summary: Summary) -> None:
         """Show the latest accuracies."""
         self._latest = "".join(
-            f", {name} {value:.1%}"
-            for name in ("top1", "many", "medium", "few")
-            if (value := getattr(summary, name)) is not None
+            f", {metric.key} {value:.1%}"  # short, for a line of 80 columns
+            for metric in table.METRICS
+            if metric.brief and (value := summary.figures[metric.key]) is not None
         )
         self._line(clock)
 

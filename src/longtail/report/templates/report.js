@@ -62,7 +62,7 @@
     classes.runs.forEach(function (run, n) {
       lines.push((several ? data.runs[n] + ": " + number(run.train[c]) + " to train, " : "") + recall(run, c));
     });
-    if (!several && first.taken[c] !== null) lines.push("most often taken for " + classes.name[first.taken[c]] + " (" + number(first.times[c]) + ")");
+    if (!several && first.taken[c] !== null) lines.push("most often predicted as " + classes.name[first.taken[c]] + " (" + number(first.times[c]) + ")");
     return lines.join("\n");
   };
   var kinds = {
@@ -168,7 +168,7 @@
     column("recognised", function (c) { return first.correct[c]; }, function (c) { return number(first.correct[c]) + " of " + number(first.test[c]); });
     column("95 % interval", function (c) { return first.low[c]; }, function (c) { return first.low[c] === null ? "–" : range(first, c); }, "range");
     column("precision", function (c) { return precision(first, c); }, function (c) { var p = precision(first, c); return p === null ? "–" : share(p); });
-    column("most often taken for", function (c) { return first.times[c]; }, function (c) { return first.taken[c] === null ? "–" : classes.name[first.taken[c]] + " (" + number(first.times[c]) + ")"; }, "words");
+    column("most often predicted as", function (c) { return first.times[c]; }, function (c) { return first.taken[c] === null ? "–" : classes.name[first.taken[c]] + " (" + number(first.times[c]) + ")"; }, "words");
   } else {
     classes.runs.forEach(function (run, n) {
       column("recall, " + data.runs[n], function (c) { return rate(run, c); }, function (c) { var r = rate(run, c); return r === null ? "–" : share(r); });
