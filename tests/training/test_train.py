@@ -339,7 +339,7 @@ class _WithoutStatistics(networks.Backbone):
 
 
 def test_accumulated_micro_batches_give_the_same_step(tmp_path, monkeypatch):
-    monkeypatch.setattr(networks, "ResNet9", _WithoutStatistics)
+    monkeypatch.setattr(build, "ResNet9", _WithoutStatistics)
     for parts in (1, 4):
         recipe = small_trainings.settings("ce", f"accumulate={parts}", "precision=fp64", "epochs=2")
         train.train(recipe, tmp_path / str(parts), device="cpu")

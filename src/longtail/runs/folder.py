@@ -26,7 +26,7 @@ from longtail.text import one_line
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a network said of each image that it was measured on.
+    """Predictions of a network for the images that it was evaluated on.
 
     Args:
         ids: N names.
@@ -136,7 +136,7 @@ class RunDir:
         return self.path / "MODEL_CARD.md"
 
     def others(self) -> list[str]:
-        """What else the run was measured on than its own split: names for `read_summary` and the like, sorted."""
+        """What else the run was evaluated on than its own split: names for `read_summary` and the like, sorted."""
         files = self.path.glob("summary-*.json")
         return sorted(file.name.removeprefix("summary-").removesuffix(".json") for file in files)
 
@@ -157,7 +157,7 @@ class RunDir:
         files.write_text(self.recipe, text)
 
     def forget(self) -> None:
-        """Hold no run any more: for one that ended before anything was learnt."""
+        """Hold no run any more: for one that ended before anything was learned."""
         self.recipe.unlink(missing_ok=True)
 
     @contextmanager
@@ -195,7 +195,7 @@ class RunDir:
                 csv.writer(text, lineterminator="\n").writerows([("id", "class", "reason"), *quarantine])
 
     def measured(self) -> str:
-        """On which images the run is judged: "test" or "validation".
+        """The split that the run is evaluated on: "test" or "validation".
 
         Raises: ValueError if the record of its images is missing or damaged.
         """
