@@ -34,6 +34,7 @@ from typer.main import get_command
 
 from longtail import recipe
 from longtail.cli import main
+from longtail.metrics import METRICS
 
 _ROOT = Path(__file__).parents[2]
 _API = _ROOT / "docs" / "reference" / "api"
@@ -254,6 +255,14 @@ def _recipes() -> str:
     return _rows(["recipe", "network", "epochs", "batch", "published top-1", "published by"], rows)
 
 
+def _metrics() -> str:
+    """Every metric of a summary."""
+    groups = {group: f"{group} training images" for group in ("many", "medium", "few")}
+    words = {metric.key: metric.meaning.format(classes="the classes", **groups) for metric in METRICS}
+    rows = [[f"`{metric.key}`", metric.title, words[metric.key], metric.better] for metric in METRICS]
+    return _rows(["key", "title", "meaning", "better"], rows)
+
+
 def _modules() -> str:
     """Every module with the first line of its docstring, a table for each package, lowest layer first."""
     package, parts = _ROOT / "src" / "longtail", []
@@ -346,6 +355,7 @@ _PARTS = {
     "modules": _modules,
     "layers": _layers,
     "messages": _messages,
+    "metrics": _metrics,
     "public": _public,
     "api": _api,
 }
