@@ -46,7 +46,7 @@ def _settings(name: str) -> recipe.Recipe:
 def forecast(name: str) -> dict[str, float]:
     settings = _settings(name)
     data = datamodule.load(settings)
-    height, width = batches.stack(data.train, data.chosen[:1], size=settings.data.image_size).shape[-2:]
+    height, width = batches.stack(data.source, data.train_indices[:1], size=settings.data.image_size).shape[-2:]
     found = cost(
         settings,
         images=int(data.counts.sum()),

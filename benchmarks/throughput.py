@@ -39,13 +39,13 @@ class Loop:
 
     def __init__(self, name: str, data_root: Path, *overrides: str) -> None:
         settings = recipe.load(name, recipe.parse_overrides(["epochs=1000", "tensorboard=false", *overrides]))
-        task = datamodule.load(settings, data_root=data_root)
+        data = datamodule.load(settings, data_root=data_root)
         fabric = Fabric(accelerator="cpu", devices=1)
-        self.state = TrainState(settings, fabric, task.counts, fetch=False)
-        self.plan = loop.batch_plan(settings, task, self.state.method, fabric)
+        self.state = TrainState(settings, fabric, data.counts, fetch=False)
+        self.plan = loop.batch_plan(settings, data, self.state.method, fabric)
         schedule = Schedule(1000, self.plan.steps_per_epoch, evaluate_every=1000)
         budget = TimeBudget(None, schedule, saved=None, device=fabric.device)
-        self.steps = enumerate(loop.step_batches(fabric, settings, task, self.plan, budget, 0))
+        self.steps = enumerate(loop.step_batches(self.state, data, self.plan, budget, 0))
         self.settings = settings
         self.images = settings.batch_size * sum(stream.views for stream in self.plan.streams)
 

@@ -2,7 +2,9 @@
 
 import os
 import signal
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
@@ -22,3 +24,11 @@ settings.load_profile("longtail")
 import support.shapes  # noqa: E402, F401
 
 install_import_hook("longtail", "support.shapes.checked")
+
+
+@pytest.fixture(scope="session")
+def birds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A finished run on an image folder, and this folder; no test may change them."""
+    from support.small_trainings import train_on_folder
+
+    return train_on_folder(tmp_path_factory.mktemp("birds"))

@@ -14,8 +14,6 @@ cli/evaluate
 cli/options
 cli/recipes
 cli/train
-inference/features
-inference/predict_files
 metrics/per_class
 metrics/scores
 metrics/validation

@@ -29,7 +29,7 @@ PUBLIC = {
         Augmentation Jitter Parameters augment draw mixed normalise small
     """,
     "longtail.data.batches": """
-        Batch Encoded Mixed Plan Rows Sampling Stream decoded in_memory in_order order stack
+        Batch Encoded Mixed Plan Rows Sampling Stream decoded in_memory order stack
     """,
     "longtail.data.class_counts": """
         Counts Groups count effective_numbers exponential gini pareto priors step subset
@@ -81,7 +81,7 @@ PUBLIC = {
         Environment ModelFile Preprocessing Record SplitFile TimeSpent read_json write_json
     """,
     "longtail.runtime.distributed": """
-        SharedBatchNorm anywhere gather means of_first several share_batchnorm share_buffers
+        Process SharedBatchNorm anywhere gather means of_first several share_batchnorm share_buffers
     """,
     "longtail.runtime.seeds": """
         AUGMENT BOOTSTRAP DECODE EXHIBIT NETWORK ORDER PRUNE SPLIT SUBSET

@@ -6,15 +6,17 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from longtail import report
+from longtail.data.source import Part
 from longtail.inference import evaluate, inputs, output, predict, target_prior
+from longtail.inference import model as models
 from longtail.inference.output import Prediction
 from longtail.metrics import Summary
 from longtail.planning import preflight
 from longtail.recipe import Recipe
 from longtail.recipe import load as load_recipe
+from longtail.report import model_card
 from longtail.runs import folder as run_folder
 from longtail.runs.custom_data import Listed
-from longtail.runs.datamodule import Measured
 from longtail.runs.folder import RunDir
 from longtail.runtime import hardware
 from longtail.training import train
@@ -95,7 +97,7 @@ class Classifier:
         self.run = folder
         return self
 
-    def evaluate(self, split: Measured | None = None, *, device: str = "auto") -> Summary:
+    def evaluate(self, split: Part | None = None, *, device: str = "auto") -> Summary:
         """Measure it.
 
         Args:
@@ -106,12 +108,14 @@ class Classifier:
         run = RunDir(self._trained())
         if split in (None, run.measured()):
             return run.read_summary()
-        return evaluate.evaluate(run, split=split, device=hardware.runtime(device=device).device)
+        summary = evaluate.evaluate(run, split=split, device=hardware.runtime(device=device).device)
+        run.write_card(model_card.render(run))
+        return summary
 
     def predict(
         self, paths: Paths, *, top: int = 5, prior: str | None = None, device: str = "auto"
     ) -> list[Prediction]:
-        """Tell the classes of images.
+        """Predict the classes of images.
 
         Args:
             paths: of images, folders, or files that list images: see `inputs.read`.
@@ -122,7 +126,7 @@ class Classifier:
         Raises: ValueError if it is not trained, or a path lists no images.
         """
         several = [paths] if isinstance(paths, (str, PathLike)) else paths
-        model = predict.load(self._trained(), device=hardware.runtime(device=device).device)
+        model = models.load(self._trained(), device=hardware.runtime(device=device).device)
         asked = inputs.read([fspath(path) for path in several])
         shifted = target_prior.shift(model, predict.predict(model, asked), prior)
         return [*output.predictions(shifted.found, model.class_names, top=top)]

@@ -16,7 +16,7 @@ import pytest
 
 from longtail.cli import main
 from longtail.inference import output
-from support.small_trainings import command, finish, train_on_folder
+from support.small_trainings import command, finish
 
 CLASSES = ("class_00", "class_01", "class_02")
 
@@ -29,12 +29,6 @@ class Said(NamedTuple):
     code: int
     out: str
     err: str
-
-
-@pytest.fixture(scope="module")
-def birds(tmp_path_factory):
-    """A run on somebody's own images, and these."""
-    return train_on_folder(tmp_path_factory.mktemp("birds"))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from longtail.data.batches import Batch, Encoded, Plan, Sampling, Stream, decoded, in_memory, in_order, order, stack
+from longtail.data.batches import Batch, Encoded, Plan, Sampling, Stream, decoded, in_memory, order, stack
 from longtail.data.sources import Source
 from support.fake_datasets import picture
 
@@ -267,7 +267,6 @@ def test_labels_match_images() -> None:
 def test_workers_take_nothing_from_the_chance_of_others() -> None:
     before = torch.get_rng_state()
     decode(Plan(LONG_TAIL, DUAL, 8, seed=0), SAME, workers=2)
-    list(in_order(SAME, INDICES, size=None, workers=1, batch=8))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -278,7 +277,7 @@ def test_what_workers_get_can_be_pickled() -> None:
     assert pickle.loads(pickle.dumps((plan, MIXED, INDICES)))[0].rows(3)[1].tolist() == plan.rows(3)[1].tolist()
 
 
-# --- stack and in_order -----------------------------------------------------------------------------------------------
+# --- stack ------------------------------------------------------------------------------------------------------------
 
 
 def test_stack_decodes_in_the_order_asked_for() -> None:
@@ -287,15 +286,6 @@ def test_stack_decodes_in_the_order_asked_for() -> None:
     assert torch.equal(pixels[0], pixels[2])
     np.testing.assert_array_equal(pixels[1].permute(1, 2, 0), np.asarray(SAME.image(0)))
     assert stack(MIXED, INDICES, size=12).shape == (37, 3, 12, 12)
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("size", [None, 12])
-def test_in_order_is_stack_in_pieces(workers: int, size: int | None) -> None:
-    source = SAME if size is None else MIXED
-    pieces = list(in_order(source, INDICES, size=size, workers=workers, batch=8))
-    assert [len(piece) for piece in pieces] == [8, 8, 8, 8, 5]
-    assert torch.equal(torch.cat(pieces), stack(source, INDICES, size=size))
 
 
 def children() -> list[Any]:
@@ -314,9 +304,6 @@ def test_images_of_different_sizes_need_a_size() -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_errors_in_workers_are_one_line(workers: int) -> None:
     plan = Plan(LONG_TAIL, DUAL, 8, seed=0)
-    with pytest.raises(ValueError, match="differ in size") as error:
-        list(in_order(MIXED, np.arange(5), size=None, workers=workers, batch=4))
-    assert str(error.value) == SIZES_DIFFER
     with pytest.raises(ValueError, match="differ in size") as error:
         decode(plan, MIXED, workers=workers)
     assert str(error.value).endswith("; set data.image_size") and "\n" not in str(error.value)

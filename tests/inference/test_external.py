@@ -1,4 +1,4 @@
-"""A finished run measured on other images: classes matched by name, what cannot be read told, its own results kept."""
+"""External evaluation: classes matched by name, what cannot be read left out and named, the run's own results kept."""
 
 import json
 import shutil
@@ -15,15 +15,8 @@ from longtail.inference import external
 from longtail.runs import records
 from longtail.runs.folder import RunDir
 from support import fake_datasets
-from support.small_trainings import train_on_folder
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def birds(tmp_path_factory):
-    """A run on somebody's own images, and these."""
-    return train_on_folder(tmp_path_factory.mktemp("birds"))
 
 
 @pytest.fixture
@@ -48,7 +41,7 @@ def test_the_same_images_give_the_same_results(run, birds, tmp_path):
     assert sorted(other["id"].to_pylist()) == sorted(table["id"].to_pylist())
 
 
-def test_classes_are_matched_by_name_and_what_is_missing_is_not_measured(run, tmp_path):
+def test_classes_are_matched_by_name_and_what_is_missing_is_not_evaluated(run, tmp_path):
     fake_datasets.write_folder(tmp_path / "camera 2", [0, 3, 6])
     (tmp_path / "camera 2" / "class_00").rmdir()
     found = external.evaluate(run, tmp_path / "camera 2", device=CPU)
@@ -58,7 +51,7 @@ def test_classes_are_matched_by_name_and_what_is_missing_is_not_measured(run, tm
     assert [result.train_count for result in found.summary.per_class] == records.read_json(run.split)["counts"]
 
 
-def test_one_class_alone_is_measured(run, tmp_path):
+def test_one_class_alone_is_evaluated(run, tmp_path):
     fake_datasets.write_folder(tmp_path / "data" / "only", [4])
     found = external.evaluate(run, tmp_path / "data" / "only", device=CPU)
     (measured,) = [result for result in found.summary.per_class if result.test_count]
@@ -84,7 +77,7 @@ def test_unknown_classes_are_one_line(run, tmp_path):
         external.evaluate(run, tmp_path / "more", device=CPU)
 
 
-def test_what_cannot_be_read_is_left_out_and_told(run, tmp_path):
+def test_what_cannot_be_read_is_left_out_and_named(run, tmp_path):
     fake_datasets.write_folder(tmp_path / "data", [3, 3, 3])
     files = sorted((tmp_path / "data").glob("*/*"))
     files[4].write_bytes(files[4].read_bytes()[:60])
@@ -96,7 +89,7 @@ def test_what_cannot_be_read_is_left_out_and_told(run, tmp_path):
     assert len(names) == 8
     for file in files:
         file.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"no image of .*data can be measured; the first: class_00"):
+    with pytest.raises(ValueError, match=r"no image of .*data can be evaluated; the first: class_00"):
         external.evaluate(run, tmp_path / "data", device=CPU)
 
 
@@ -115,11 +108,11 @@ def test_a_part_is_chosen_or_the_test_part_taken(run, tmp_path):
 
 
 def test_images_of_the_training_prove_nothing(run, birds):
-    with pytest.raises(ValueError, match=r"holds the images that .*run was trained with; to measure those"):
+    with pytest.raises(ValueError, match=r"holds the images that .*run was trained with; to evaluate those"):
         external.evaluate(run, birds[1], device=CPU)
 
 
-def test_a_table_is_read_by_the_column_that_the_run_learnt_from(run, tmp_path):
+def test_a_table_is_read_by_the_column_that_the_run_learned_from(run, tmp_path):
     fake_datasets.write_folder(tmp_path / "data", [2, 2, 2])
     text = run.recipe.read_text()
     assert "label_column: null" in text
@@ -154,7 +147,7 @@ def test_the_command_says_where_results_are(run, tmp_path, capsys, monkeypatch):
     assert (code, err.startswith("error: data_root is")) == (2, True)
 
 
-def test_a_run_of_named_data_is_measured_on_own_images(tmp_path):
+def test_a_run_of_named_data_is_evaluated_on_other_images(tmp_path):
     from longtail import recipe
     from longtail.training import train
 

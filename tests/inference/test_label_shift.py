@@ -93,7 +93,7 @@ def test_a_class_that_is_not_wanted_goes_to_the_others():
     np.testing.assert_allclose(adjusted, [[0.0, 0.25, 0.75]])
 
 
-def test_a_class_that_was_never_shown():
+def test_a_class_without_training_images():
     assumed = np.array([0.5, 0.5, 0.0])
     # A softmax leaves it a little; nobody knows how much of it is right.
     adjusted = adjust(np.array([[0.54, 0.36, 0.1]]), assumed=assumed, wanted=np.array([1.0, 1.0, 0.0]))
@@ -212,7 +212,7 @@ def test_images_twice_change_nothing():
     assert one.gap == pytest.approx(other.gap)
 
 
-def test_a_class_that_was_never_shown_is_not_estimated():
+def test_a_class_without_training_images_is_not_estimated():
     probabilities = np.array([[0.6, 0.3, 0.1], [0.2, 0.2, 0.6]])
     found = estimate(probabilities, assumed=np.array([1.0, 1.0, 0.0]))
     assert found.prior[2] == 0

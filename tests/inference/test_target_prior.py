@@ -7,31 +7,20 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longtail import recipe
 from longtail.inference import label_shift, target_prior
 from longtail.inference.label_shift import Estimate
-from longtail.inference.predict import Model, PredictedBatch
-from longtail.recipe import build
+from longtail.inference.predict import PredictedBatch
+from support import untrained
 from support.messages import one_line
 
 NAMES = ("cat", "dog", "emu")
 
 
 def model_of(names=NAMES, *, counts=(6, 3, 1), assumed=(0.6, 0.3, 0.1)):
-    return Model(
-        build.classifier(recipe.ResNet9(kind="resnet9", width=4), recipe.LinearHead(), classes=len(names), fetch=False),
-        names,
-        np.array(counts),
-        None if assumed is None else np.array(assumed),
-        recipe.Augment(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
-        None,
-        None,
-        torch.device("cpu"),
-    )
+    return untrained.model(names, counts=counts, assumed=assumed)
 
 
 def found():
@@ -85,7 +74,7 @@ def test_predictions_are_asked_for_one_by_one():
         asked.clear()
 
 
-def test_a_class_that_was_never_shown_stays_out(tmp_path):
+def test_a_class_without_training_images_stays_out(tmp_path):
     model = model_of(counts=(5, 5, 0), assumed=(0.5, 0.5, 0.0))
     for prior in ("train", "uniform"):
         assert (probabilities(target_prior.shift(model, found(), prior))[:, 2] == 0).all()

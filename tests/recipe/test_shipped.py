@@ -269,21 +269,22 @@ SIZED = {str(recipe.load(name).data): name for name in SHIPPED if split(name)[0]
 def test_training_set_has_the_known_size(name: str) -> None:
     data, _ = split(name)
     one = recipe.load(name)
-    task = datamodule.load(one)
-    assert len(task.chosen) == task.counts.sum() == TOTALS[data]
-    assert np.array_equal(np.bincount(task.labels, minlength=len(task.counts)), task.counts)
-    assert len(task.held) == 0
+    data_module = datamodule.load(one)
+    assert len(data_module.train_indices) == data_module.counts.sum() == TOTALS[data]
+    assert np.array_equal(np.bincount(data_module.train_labels, minlength=len(data_module.counts)), data_module.counts)
+    assert len(data_module.val_indices) == 0
     n_max = {"cifar10": 5000, "cifar100": 500, "digits": 124}[one.data.name]
-    assert task.counts.max() == task.counts[0] == n_max
-    assert task.counts.min() == task.counts[-1] == int(n_max / one.data.imbalance)
-    assert (np.diff(task.counts) <= 0).all()
+    assert data_module.counts.max() == data_module.counts[0] == n_max
+    assert data_module.counts.min() == data_module.counts[-1] == int(n_max / one.data.imbalance)
+    assert (np.diff(data_module.counts) <= 0).all()
 
 
 @pytest.mark.usefixtures("full_size")
 def test_training_sets_are_nested() -> None:
     for data in ("cifar10", "cifar100"):
         few, more, most = (
-            {*datamodule.load(recipe.load(f"{data}-lt-{imbalance}/ce")).chosen.tolist()} for imbalance in (100, 50, 10)
+            {*datamodule.load(recipe.load(f"{data}-lt-{imbalance}/ce")).train_indices.tolist()}
+            for imbalance in (100, 50, 10)
         )
         assert few < more < most
 
@@ -318,7 +319,7 @@ def test_small_recipes_are_one_of_each_kind() -> None:
 def test_recipe_trains_two_steps(name: str, root: Path, tmp_path: Path) -> None:
     cut = small(name) | ({"data.path": str(root / "own")} if name.startswith("own/") else {})
     where = None if name.startswith("own/") else root
-    images = len(datamodule.load(recipe.load(name, cut), data_root=where).chosen)
+    images = len(datamodule.load(recipe.load(name, cut), data_root=where).train_indices)
     one = recipe.load(name, cut | {"batch_size": images // 2})
     summary = train.train(one, tmp_path, data=where, device="cpu")
     run = RunDir.open(tmp_path)

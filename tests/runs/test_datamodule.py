@@ -1,4 +1,4 @@
-"""Tasks: the same images give the same batches, whatever files they come in; and trainings on one's own images."""
+"""Data modules: the same images give the same batches, whatever files they come in; and trainings on custom data."""
 
 import csv
 import shutil
@@ -57,10 +57,10 @@ def in_command(images: Path, out: Path, *overrides: str, script: Path | None = N
 
 def seen(settings: recipe.Recipe, root: Path | None, *, steps: int) -> list[torch.Tensor]:
     """All that a method is given in some steps."""
-    task = datamodule.load(settings, data_root=root)
-    streams = build.method(settings, task.counts).streams
-    plan = batches.Plan(task.labels, streams, settings.batch_size, seed=settings.seed)
-    pixels = batches.stack(task.train, task.chosen, size=settings.data.image_size)
+    data = datamodule.load(settings, data_root=root)
+    streams = build.method(settings, data.counts).streams
+    plan = batches.Plan(data.train_labels, streams, settings.batch_size, seed=settings.seed)
+    pixels = batches.stack(data.source, data.train_indices, size=settings.data.image_size)
     given = []
     for step, [micro] in enumerate(batches.in_memory(plan, pixels, start=0, stop=steps)):
         for number, batch in enumerate(micro):
@@ -92,17 +92,33 @@ def test_a_folder_of_png_files_gives_the_batches_of_the_parquet_files(tmp_path, 
     assert len(of_parquet) == 20
     for one, other in zip(of_parquet, of_folder, strict=True):
         assert torch.equal(one, other)
-    tests = [datamodule.load(named, data_root=tmp_path), datamodule.load(folder)]
-    shown = [np.sort(task.measured.labels[task.shown]).tolist() for task in tests]
-    assert shown[0] == shown[1]
-    assert tests[0].counts.tolist() == tests[1].counts.tolist()
+    both = [datamodule.load(named, data_root=tmp_path), datamodule.load(folder)]
+    tests = [data.split("test") for data in both]
+    labels = [np.sort(source.labels[indices]).tolist() for source, indices in tests]
+    assert labels[0] == labels[1]
+    assert both[0].counts.tolist() == both[1].counts.tolist()
 
 
 def test_images_are_chosen_class_by_class(images):
-    task = datamodule.load(own(images))
-    assert (np.diff(task.labels) >= 0).all()
+    data = datamodule.load(own(images))
+    assert (np.diff(data.train_labels) >= 0).all()
     for c in range(5):
-        assert (np.diff(task.chosen[task.labels == c]) > 0).all()
+        assert (np.diff(data.train_indices[data.train_labels == c]) > 0).all()
+
+
+def test_each_split_is_a_source_and_positions_in_it(images):
+    """Of custom data all splits are of one source; a built-in data set has its test images in one of their own."""
+    data = datamodule.load(own(images, "data.validation_share=0.2"))
+    parts = [data.split(name) for name in ("train", "validation", "test")]
+    assert all(source is data.source for source, _ in parts)
+    everything = np.concatenate([*(indices for _, indices in parts), [*data.unreadable]])
+    assert sorted(everything.tolist()) == list(range(82))
+    digits = datamodule.load(small_trainings.settings("ce"))
+    source, indices = digits.split("test")
+    assert source is not digits.source and indices.tolist() == list(range(len(source.labels)))
+    assert digits.split("test")[0] is source, "opened once"
+    with pytest.raises(ValueError, match="held no validation images out; allowed splits: test, train"):
+        digits.split("validation")
 
 
 # --- from a folder to results -----------------------------------------------------------------------------------------

@@ -422,20 +422,6 @@ def test_a_part_of_a_step_costs_the_same_for_images_of_all_sizes():
     assert costs == pytest.approx([0.15 + 0.85 / 4, 1.0])
 
 
-def test_images_of_several_processes_come_back_in_order(monkeypatch):
-    """Shares of an odd number of images, as three processes would see them."""
-    recipe = small_trainings.settings("ce", "split=validation", "data.validation=1")
-    task, world = datamodule.load(recipe), 3
-    parts = []
-    for rank in range(world):
-        batches = evaluate.images(task, recipe, torch.device("cpu"), rank=rank, world=world)()
-        parts.append(torch.cat([batch.float().mean((1, 2, 3)) for batch in batches]).unsqueeze(1))
-    assert len({len(part) for part in parts}) == 1
-    monkeypatch.setattr(evaluate.distributed, "gather", lambda _: torch.cat(parts))
-    expected = [np.asarray(task.train.image(int(i))).mean() for i in task.shown]
-    assert evaluate.joined(parts[0], images=10, world=world)[:, 0] == pytest.approx(expected, rel=1e-5)
-
-
 def test_tensorboard_gets_the_numbers(short):
     files = list((short.path / "tensorboard").iterdir())
     assert len(files) == 1

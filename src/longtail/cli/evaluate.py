@@ -27,9 +27,10 @@ def evaluate(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Measure a finished run again, on another split, or on other images."""
+    """Evaluate a finished run again, on another split, or on other images."""
     from longtail import recipe
     from longtail.inference import evaluate, external
+    from longtail.report import model_card
     from longtail.runs.folder import RunDir
     from longtail.runtime import hardware
     from longtail.training import progress
@@ -42,12 +43,14 @@ def evaluate(
     if data is None:
         with interruptible():
             summary = evaluate.evaluate(opened, split=split, data_root=data_root, device=where)
+            opened.write_card(model_card.render(opened))
         output.print_summary(summary, settings, run, as_json, split=split or opened.measured())
         return
     if data_root is not None:
         raise ValueError(f"data_root is {data_root}, but --data says where the images are; give one of them")
-    with interruptible(), progress.counting("measuring") as tell:
-        found = external.evaluate(opened, data, part=split, device=where, progress=tell)
+    with interruptible(), progress.counting("evaluating") as report:
+        found = external.evaluate(opened, data, part=split, device=where, progress=report)
+    opened.write_card(model_card.render(opened))
     for line in found.notes:
         output.message(line)
     unpublished = settings.model_copy(update={"published": None})

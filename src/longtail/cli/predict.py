@@ -57,7 +57,7 @@ def predict(
 ) -> None:
     """Predict the classes of images: a row for each, in order, also for one that is broken."""
     from longtail.inference import inputs, predict_files, target_prior
-    from longtail.inference import predict as prediction
+    from longtail.inference import model as models
     from longtail.inference.output import Output
     from longtail.runtime import hardware
     from longtail.training import progress
@@ -66,7 +66,7 @@ def predict(
         raise ValueError("no image is named; name files or folders, or pipe names of images into this command")
     to, on_screen = Output(out, as_json=as_json, top=top), out is None and sys.stdout.isatty()
     with interruptible():
-        model = prediction.load(run, device=hardware.runtime(device=device).device)
+        model = models.load(run, device=hardware.runtime(device=device).device)
         images = inputs.read(paths or [inputs.STANDARD_INPUT], lines=sys.stdin.buffer, root=root)
         with progress.counting("predicting", bar=not on_screen) as report:
             tally = predict_files.predict_files(

@@ -297,19 +297,3 @@ def stack(source: Source, indices: Int[np.ndarray, " images"], *, size: int | No
             )
         stacked[n] = image
     return stacked
-
-
-def in_order(
-    source: Source, indices: Int[np.ndarray, " images"], *, size: int | None, workers: int, batch: int
-) -> Iterator[UInt8[Tensor, "batch 3 h w"]]:
-    """Decode images as `stack` does, a batch at a time, by worker processes if wanted.
-
-    Args:
-        source: decodes them.
-        indices: `(N,)` positions in the source.
-        size: see `stack`.
-        workers: processes that decode; 0 decodes in this one.
-        batch: images a batch.
-    """
-    rows = (indices[first : first + batch] for first in range(0, len(indices), batch))
-    yield from by_workers(partial(stack, source, size=size), rows, workers=workers)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from longtail.data.sources import Images, unlabelled
 from longtail.data.sources.detect import endings
+from longtail.inference.preprocessing import Inputs, read_file
 
 STANDARD_INPUT = "-"
 
@@ -41,6 +42,10 @@ class Queries:
 
     def __iter__(self) -> Iterator[Query]:
         return self.each
+
+    def inputs(self) -> Inputs[Path | bytes]:
+        """What the network is to see of them."""
+        return Inputs(self.each, read_file, self.total)
 
 
 def read(paths: Iterable[str], *, lines: Iterable[bytes] = (), root: Path | None = None) -> Queries:

@@ -1,4 +1,4 @@
-"""Priors: class probabilities where classes are not as frequent as these probabilities assume."""
+"""Label shift: Bayes correction for another class distribution, and its estimate from images without labels."""
 
 from typing import NamedTuple
 
@@ -49,8 +49,8 @@ def adjust(probabilities: Probabilities, *, assumed: Prior, wanted: Prior) -> Pr
     unseen = np.flatnonzero((assumed == 0) & (wanted > 0))
     if len(unseen):
         raise ValueError(
-            f"class {unseen[0]} is {wanted[unseen[0]]:g} of the wanted prior and 0 of the assumed one: of a class that "
-            "was never shown, nothing can be told"
+            f"class {unseen[0]} is {wanted[unseen[0]]:g} of the wanted prior and 0 of the assumed one: nothing is "
+            "known of a class without training images"
         )
     weighted = probabilities * _ratio(wanted / wanted.sum(), assumed / assumed.sum())
     totals = weighted.sum(1, keepdims=True)
@@ -85,10 +85,10 @@ def estimate(
     _check(probabilities, assumed=assumed)
     if not len(probabilities):
         raise ValueError("there is no image to estimate a class distribution from; at least 1 is needed")
-    lost = np.flatnonzero(~(probabilities[:, assumed > 0] > 0).any(1))
-    if len(lost):
+    impossible = np.flatnonzero(~(probabilities[:, assumed > 0] > 0).any(1))
+    if len(impossible):
         raise ValueError(
-            f"image {lost[0]} fits no class that is assumed to occur; what has probability 0 is impossible"
+            f"image {impossible[0]} fits no class that is assumed to occur; what has probability 0 is impossible"
         )
     assumed = assumed / assumed.sum()
     prior, rounds = assumed, 0

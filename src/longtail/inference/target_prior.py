@@ -1,4 +1,4 @@
-"""Shifts: predictions where classes are not as frequent as the model assumes, as a user or the images say."""
+"""Target priors: predictions for images whose class distribution is not the one that the model assumes."""
 
 import difflib
 import json
@@ -14,7 +14,8 @@ from longtail.data.sources.records import clean
 from longtail.data.sources.tables import KINDS, read_table
 from longtail.inference import label_shift
 from longtail.inference.label_shift import Estimate, Prior
-from longtail.inference.predict import Model, PredictedBatch
+from longtail.inference.model import Model
+from longtail.inference.predict import PredictedBatch
 from longtail.runtime.files import write_text
 from longtail.text import first_few, join_or, one_line, printable, quantity, yaml_value
 
@@ -22,7 +23,7 @@ WORDS = ("train", "uniform", "estimate")
 
 
 class Shifted(NamedTuple):
-    """Predictions under another class distribution.
+    """Predictions under the target prior.
 
     Args:
         found: the predictions.
@@ -34,14 +35,14 @@ class Shifted(NamedTuple):
 
 
 def shift(model: Model, found: Iterator[PredictedBatch], prior: str | None) -> Shifted:
-    """Correct predictions for the classes that are to be expected.
+    """Correct predictions for the class distribution that is to be expected.
 
     Args:
         model: that predicted.
         found: its predictions. They are asked for one by one, unless the distribution is estimated: that needs all of
             them at once, 8 bytes for each image and class.
-        prior: "train": as frequent as among the training images; "uniform": all classes alike; "estimate": as the
-            images themselves suggest (see `label_shift.estimate`); or a file, see `read`. `None` corrects nothing.
+        prior: "train": that of the training images; "uniform": all classes equally frequent; "estimate": that of the
+            images themselves (see `label_shift.estimate`); or a file, see `read`. `None` corrects nothing.
     Returns: the predictions; without an estimate if there is no image to estimate from.
     Raises: ValueError, before anything is predicted, if the run does not say what its probabilities assume, or the
         file is wrong.
@@ -193,7 +194,7 @@ def describe(model: Model, estimate: Estimate, *, images: int) -> tuple[str, ...
         )
     if estimate.gap > 1e-6:
         lines.append(
-            f"the estimate was still changing after {estimate.rounds:,} rounds: the model hardly tells some of the "
+            f"the estimate was still changing after {estimate.rounds:,} rounds: the model can hardly tell some of the "
             "classes apart"
         )
     lines.append(

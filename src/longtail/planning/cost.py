@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from longtail.data import batches
-from longtail.inference import evaluate
+from longtail.inference.forward import forward
+from longtail.inference.preprocessing import Preprocessing
 from longtail.optim.schedules import Clock
 from longtail.recipe import Recipe, build
 from longtail.runtime import hardware
@@ -156,8 +157,7 @@ class _Noise:
         """Seconds that evaluating an image takes."""
         pixels = self._images(_EVALUATED).contiguous()
         start = time.perf_counter()
-        with torch.no_grad():
-            evaluate.predict(self._state.classifier, [pixels], self._settings.augment, device=self._fabric.device)
+        forward(self._state.classifier, pixels, Preprocessing.of(self._settings).normalisation)
         self._wait()
         return (time.perf_counter() - start) / _EVALUATED
 

@@ -1,12 +1,32 @@
 """Between the processes of one training: gathered tensors with their gradients, means, shared batch statistics."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Shaped
+from lightning_fabric import Fabric
 from timm.layers.norm_act import convert_sync_batchnorm
 from torch import Tensor, distributed, nn
+
+
+class Process(NamedTuple):
+    """One of the processes that do the same on different images.
+
+    Args:
+        device: that computes.
+        rank: in `[0, world)`.
+        world: number of processes.
+    """
+
+    device: torch.device
+    rank: int = 0
+    world: int = 1
+
+    @classmethod
+    def of(cls, fabric: Fabric) -> "Process":
+        """This process of a launched training."""
+        return cls(fabric.device, fabric.global_rank, fabric.world_size)
 
 
 def several() -> bool:

@@ -14,14 +14,16 @@ from rich.console import Console
 from longtail import methods, recipe
 from longtail.data import batches
 from longtail.inference import evaluate
+from longtail.inference import model as models
 from longtail.metrics import Summary
 from longtail.networks import parameters_in_millions as millions
 from longtail.optim.schedules import Clock
 from longtail.recipe import Recipe, build
-from longtail.runs.datamodule import Task
+from longtail.runs.datamodule import DataModule
 from longtail.runs.folder import RunDir
 from longtail.runs.records import Environment
 from longtail.runtime import distributed
+from longtail.runtime.distributed import Process
 from longtail.text import duration, quantity
 from longtail.training import progress
 from longtail.training.finish import finish
@@ -36,7 +38,7 @@ _FIXED = 0.15  # of the time of a step, whatever the size of its images (`benchm
 def fit(
     fabric: Fabric,
     settings: Recipe,
-    task: Task,
+    data: DataModule,
     run: RunDir,
     *,
     since: float,
@@ -48,7 +50,7 @@ def fit(
     Args:
         fabric: launched.
         settings: the recipe.
-        task: the data.
+        data: of the training.
         run: the folder; its recipe is written.
         since: see `train`.
         interrupted: when set, the step at hand is finished and the state saved.
@@ -58,19 +60,19 @@ def fit(
         anything could be learned.
     """
     saved = run.read_checkpoint()
-    state = TrainState(settings, fabric, task.counts, fetch=saved is None)
-    plan = batch_plan(settings, task, state.method, fabric)
+    state = TrainState(settings, fabric, data.counts, fetch=saved is None)
+    plan = batch_plan(settings, data, state.method, fabric)
     began, first = time.monotonic(), fabric.global_rank == 0
     message = progress.messages(console, silent=not first)
-    schedule = Schedule(settings.epochs, plan.steps_per_epoch, settings.evaluate_every, step_cost(settings, task))
+    schedule = Schedule(settings.epochs, plan.steps_per_epoch, settings.evaluate_every, step_cost(settings, data))
     budget = TimeBudget(settings.budget, schedule, saved=saved["course"] if saved else None, device=fabric.device)
     checkpoints = Checkpoints(run if first else None, state, budget)
     start, seconds = checkpoints.restore(saved)
-    message(_announcement(settings, task, state, budget, start))
+    message(_announcement(settings, data, state, budget, start))
     log = Log(run if first else None, start, tensorboard=settings.tensorboard)
-    evaluator = Evaluator(fabric, settings, task, state)
+    evaluator = Evaluator(fabric, settings, data, state)
     images_a_step = settings.batch_size * sum(stream.views for stream in plan.streams)
-    result, stream = None, step_batches(state, task, plan, budget, start)
+    result, stream = None, step_batches(state, data, plan, budget, start)
     budget.begin(since, start=start)
     display = progress.Display(steps=budget.pace.steps, done=start, console=console, silent=not first)
     with closing(log), display:
@@ -91,7 +93,7 @@ def fit(
                 result = evaluator.evaluate()
                 budget.after_evaluation()
                 display.evaluated(count, result.summary)
-                log.evaluated(done, count.epoch, task.split, result.summary)
+                log.evaluated(done, count.epoch, data.reported, result.summary)
             if budget.replans(step):
                 replanned = budget.replan(step, evaluator.forecast)
                 log.write(replanned)
@@ -104,7 +106,7 @@ def fit(
                 return None
     # Without a result, the run was interrupted after its last step.
     logits = (result or evaluator.evaluate()).logits
-    summary = finish(fabric, run, settings, task, state, logits, message=message)
+    summary = finish(fabric, run, settings, data, state, logits, message=message)
     if first and budget.seconds is not None:
         _account(run, budget, message)
     return summary
@@ -123,33 +125,27 @@ class Evaluator:
     Args:
         fabric: launched.
         settings: the recipe.
-        task: whose images.
+        data: whose images.
         state: whose network.
     """
 
-    def __init__(self, fabric: Fabric, settings: Recipe, task: Task, state: TrainState) -> None:
-        self._fabric, self._settings, self._task, self._state = fabric, settings, task, state
-        self._images = evaluate.images(task, settings, fabric.device, rank=fabric.global_rank, world=fabric.world_size)
+    def __init__(self, fabric: Fabric, settings: Recipe, data: DataModule, state: TrainState) -> None:
+        source, indices = data.split(data.reported)
+        self._process, self._labels = Process.of(fabric), source.labels[indices]
+        self._model = models.in_training(settings, data, state.classifier)
+        self._batches = evaluate.split_batches(self._model, source, indices, settings.data, self._process)
 
     def evaluate(self) -> Evaluated:
         """Logits of all images, in every process, and what they are worth, without intervals."""
-        classifier, fabric = self._state.classifier, self._fabric
-        distributed.share_buffers(classifier)
-        share = evaluate.predict(classifier, self._images(), self._settings.augment, device=fabric.device)
-        logits = evaluate.joined(share, images=len(self._task.shown), world=fabric.world_size)
-        return Evaluated(logits, evaluate.summarise(self._task, self._settings, logits, intervals=False))
+        distributed.share_buffers(self._model.network)
+        share = evaluate.predict_batches(self._model, self._batches())
+        logits = evaluate.joined(share, images=len(self._labels), process=self._process)
+        return Evaluated(logits, evaluate.summarise(self._model, self._labels, logits, intervals=False))
 
     def forecast(self, seconds: float) -> float:
         """Seconds that an evaluation will take, from a trial of about so many seconds."""
-        return evaluate.forecast(
-            self._state.classifier,
-            self._images(),
-            self._task,
-            self._settings,
-            seconds=seconds,
-            world=self._fabric.world_size,
-            device=self._fabric.device,
-        )
+        batches = self._batches()
+        return evaluate.forecast(self._model, batches, self._labels, seconds=seconds, process=self._process)
 
 
 class Checkpoints:
@@ -183,13 +179,13 @@ class Checkpoints:
         self._saved = time.monotonic()
 
 
-def batch_plan(settings: Recipe, task: Task, method: methods.Method, fabric: Fabric) -> batches.Plan:
+def batch_plan(settings: Recipe, data: DataModule, method: methods.Method, fabric: Fabric) -> batches.Plan:
     """Which images each process sees in each step.
 
     Raises: ValueError if the batch does not fit the data or the number of processes.
     """
     return batches.Plan(
-        task.labels,
+        data.train_labels,
         method.streams,
         settings.batch_size,
         seed=settings.seed,
@@ -200,24 +196,24 @@ def batch_plan(settings: Recipe, task: Task, method: methods.Method, fabric: Fab
 
 
 def step_batches(
-    state: TrainState, task: Task, plan: batches.Plan, budget: TimeBudget, start: int
+    state: TrainState, data: DataModule, plan: batches.Plan, budget: TimeBudget, start: int
 ) -> Generator[list[tuple[batches.Batch, ...]], None, None]:
     """The micro-batches of each step, from a first one on."""
-    data, area, device = state.settings.data, state.settings.augment.resized_crop, state.fabric.device
+    options, area, device = state.settings.data, state.settings.augment.resized_crop, state.fabric.device
     stop = budget.stop(start)
-    if data.in_memory:
-        pixels = batches.stack(task.train, task.chosen, size=data.image_size).to(device)
+    if options.in_memory:
+        pixels = batches.stack(data.source, data.train_indices, size=options.image_size).to(device)
         return batches.in_memory(plan, pixels, start=start, stop=stop, sampler=state.sampler, progress=budget.progress)
-    encoded = batches.Encoded(task.train, task.chosen, size=data.image_size, area=area)
+    encoded = batches.Encoded(data.source, data.train_indices, size=options.image_size, area=area)
     pin_memory = device.type == "cuda"
-    return batches.decoded(plan, encoded, start=start, stop=stop, workers=data.workers, pin_memory=pin_memory)
+    return batches.decoded(plan, encoded, start=start, stop=stop, workers=options.workers, pin_memory=pin_memory)
 
 
-def step_cost(settings: Recipe, task: Task) -> Callable[[Clock], float] | None:
+def step_cost(settings: Recipe, data: DataModule) -> Callable[[Clock], float] | None:
     """What a step costs by the size of its images, against one with whole images; `None` if all cost the same."""
     if not settings.augment.stages:
         return None
-    side = min(batches.stack(task.train, task.chosen[:1], size=settings.data.image_size).shape[-2:])
+    side = min(batches.stack(data.source, data.train_indices[:1], size=settings.data.image_size).shape[-2:])
 
     def cost(clock: Clock) -> float:
         part = min(1.0, (build.image_size(settings, clock) or side) / side)
@@ -234,11 +230,11 @@ def _account(run: RunDir, budget: TimeBudget, message: Callable[[str], object]) 
     message(f"{account.steps:,} steps, {account.epochs:,.1f} epochs, in {took}")
 
 
-def _announcement(settings: Recipe, task: Task, state: TrainState, budget: TimeBudget, start: int) -> str:
+def _announcement(settings: Recipe, data: DataModule, state: TrainState, budget: TimeBudget, start: int) -> str:
     """What is about to happen, in one line."""
     return (
-        f"{settings.name}: {len(task.chosen):,} images of {len(task.counts)} classes, {task.counts.max():,} to "
-        f"{task.counts.min():,} a class; {recipe.network_name(settings.network)}, "
+        f"{settings.name}: {len(data.train_indices):,} images of {len(data.counts)} classes, {data.counts.max():,} to "
+        f"{data.counts.min():,} a class; {recipe.network_name(settings.network)}, "
         f"{millions(state.classifier):.2f} M parameters; "
         f"{quantity(settings.epochs, 'epoch')} of {budget.schedule.steps_per_epoch} steps"
         + (f", fitted into {duration(settings.budget)}" if settings.budget else "")

@@ -12,12 +12,13 @@ from rich.console import Console
 from longtail import recipe
 from longtail.data import batches
 from longtail.data.augment.pixels import shrink
-from longtail.inference import evaluate
+from longtail.inference.forward import forward
+from longtail.inference.preprocessing import Preprocessing
 from longtail.metrics import Summary
 from longtail.networks import ImageClassifier
 from longtail.recipe import Recipe, build
 from longtail.runs import custom_data, datamodule
-from longtail.runs.datamodule import Task
+from longtail.runs.datamodule import DataModule
 from longtail.runs.folder import RunDir
 from longtail.runs.records import Environment
 from longtail.runtime import hardware, signals
@@ -61,16 +62,16 @@ def train(
         message(line)
     with progress.counting("decoding images", console=console, bar=first) as report:
         listed, data_root = (data, None) if isinstance(data, custom_data.Listed) else (None, data)
-        task = datamodule.load(settings, listed=listed, data_root=data_root, say=message, progress=report)
-    method = build.method(settings, task.counts)
-    loop.batch_plan(settings, task, method, fabric)
-    _try(method.classifier, settings, task)
+        images = datamodule.load(settings, listed=listed, data_root=data_root, log=message, progress=report)
+    method = build.method(settings, images.counts)
+    loop.batch_plan(settings, images, method, fabric)
+    _try(method.classifier, settings, images)
     # What a user may have got wrong has been found by now: such a mistake leaves no folder behind.
     if not first:
-        return _launch(fabric, settings, task, run, since)
+        return _launch(fabric, settings, images, run, since)
     run.make()
     with run.locked():
-        run.write_split(task.record(), task.quarantine)
+        run.write_split(images.record(), images.quarantine)
         Environment(
             data_root=str(data_root.resolve()) if data_root else None,
             device=device,
@@ -83,7 +84,7 @@ def train(
         ).write(run.environment)
         run.write_recipe(recipe.dump(settings))
         try:
-            return _launch(fabric, settings, task, run, since)
+            return _launch(fabric, settings, images, run, since)
         except time_budget.TooShortError:
             run.forget()
             raise
@@ -123,8 +124,8 @@ def resume(
     console = Console(stderr=True)
     with run.locked() if fabric.global_rank == 0 else nullcontext():
         with progress.counting("decoding images", console=console, bar=fabric.global_rank == 0) as report:
-            task = datamodule.load(settings, run=run, data_root=data_root, progress=report)
-        loop.batch_plan(settings, task, build.method(settings, task.counts, fetch=False), fabric)
+            data = datamodule.load(settings, run=run, data_root=data_root, progress=report)
+        loop.batch_plan(settings, data, build.method(settings, data.counts, fetch=False), fabric)
         saved = run.read_checkpoint()
         if saved is not None and not recipe.says(saved["recipe"], settings):
             raise ValueError(f"{run.recipe} was changed since {path} was started; train anew to use other settings")
@@ -133,28 +134,28 @@ def resume(
         if fabric.global_rank == 0:
             resumed = (*environment.resumed, hardware.now())
             environment.model_copy(update={"resumed": resumed}).write(run.environment)
-        return _launch(fabric, settings, task, run, since)
+        return _launch(fabric, settings, data, run, since)
 
 
-def _launch(fabric: Fabric, settings: Recipe, task: Task, run: RunDir, since: float) -> Summary:
+def _launch(fabric: Fabric, settings: Recipe, data: DataModule, run: RunDir, since: float) -> Summary:
     console = Console(stderr=True)
     with started(fabric, run.path, progress.messages(console)), signals.flagged() as interrupted:
         if fabric.device.type == "cpu":
             # Who lets a method work in chunks is short of memory.
             hardware.return_memory() if settings.method.in_chunks else hardware.keep_memory()
-        summary = loop.fit(fabric, settings, task, run, since=since, interrupted=interrupted, console=console)
+        summary = loop.fit(fabric, settings, data, run, since=since, interrupted=interrupted, console=console)
     if summary is None:
         raise KeyboardInterrupt
     return summary
 
 
-def _try(classifier: ImageClassifier, settings: Recipe, task: Task) -> None:
+def _try(classifier: ImageClassifier, settings: Recipe, data: DataModule) -> None:
     """See that the network takes the images, in each of their sizes, with two of them."""
-    whole = pixels = batches.stack(task.train, task.chosen[:2], size=settings.data.image_size)
+    whole = pixels = batches.stack(data.source, data.train_indices[:2], size=settings.data.image_size)
     try:
         for size in (None, *(size for _, size in settings.augment.stages)):
             pixels = whole if size is None else shrink(whole.float(), size).byte()
-            evaluate.predict(classifier, [pixels], settings.augment, device=torch.device("cpu"))
+            forward(classifier, pixels, Preprocessing.of(settings).normalisation)
     except Exception as error:  # a network may fail in any way when images are too small for it, or of a fixed size
         _, _, height, width = pixels.shape
         raise ValueError(
