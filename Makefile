@@ -3,13 +3,16 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs check lock clean
+.PHONY: demo test slow lint docs check lock clean
 
 demo: $(VENV)/.run  ## Train Hybrid-PSC and plain cross-entropy on a small long tail, and compare them.
 	$(BIN)/longtail demo
 
-test: $(VENV)/.dev  ## Run all tests.
+test: $(VENV)/.dev  ## Run all tests but the few slow ones.
 	$(BIN)/python -m pytest
+
+slow: $(VENV)/.dev  ## Run the slow tests.
+	$(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/.dev  ## Check style, types and the direction of imports.
 	$(BIN)/ruff format --check .
@@ -20,7 +23,7 @@ lint: $(VENV)/.dev  ## Check style, types and the direction of imports.
 docs: $(VENV)/.dev  ## Build the documentation; a broken link is an error.
 	$(BIN)/mkdocs build --strict
 
-check: lint docs test  ## All that CI checks.
+check: lint docs test slow  ## All that CI checks.
 
 # CUDA's packages are left out: torch pins them itself, and only where they exist. Nothing newer than held.txt says.
 COMPILE := $(BIN)/pip-compile --quiet --no-header --no-annotate --strip-extras --no-emit-find-links \

@@ -55,6 +55,39 @@ Set = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Devices = Annotated[int, typer.Option(parser=integer, metavar="<int>", help="Processes, one device each.")]
 
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        metavar="<time>",
+        help="End after this time, such as 90s, 15m or 1h30m, fully annealed: as many steps as there is time for, "
+        "spread over the whole schedule. Epochs then give only its proportions.",
+    ),
+]
+Prior = Annotated[
+    str | None,
+    typer.Option(
+        metavar="<text>",
+        help="How frequent classes are among these images: train (as in training), uniform, estimate (from the "
+        "images), or a file of classes with shares or counts. Default: as the model has it.",
+    ),
+]
+ListRoot = Annotated[
+    Path | None,
+    typer.Option(
+        parser=path,
+        metavar="<path>",
+        help="Where relative paths in files that list images start. Default: where the file is.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        parser=at_least(0),
+        metavar="<int>",
+        help="Processes that decode. Default: one for each core, if there are many images.",
+    ),
+]
+
 
 @contextmanager
 def interruptible(run: Path | None = None, *, again: bool = False) -> Iterator[None]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from longtail.cli import output
-from longtail.cli.options import Device, Run, at_least, interruptible, path
+from longtail.cli.options import Device, ListRoot, Prior, Run, Workers, at_least, interruptible, path
 from longtail.text import quantity
 
 
@@ -28,31 +28,10 @@ def predict(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines, not CSV, on standard output.")] = False,
     top: Annotated[int, typer.Option(parser=at_least(1), metavar="<int>", help="Classes to name.")] = 5,
-    prior: Annotated[
-        str | None,
-        typer.Option(
-            metavar="<text>",
-            help="How frequent classes are among these images: train (as in training), uniform, estimate (from the "
-            "images), or a file of classes with shares or counts. Default: as the model has it.",
-        ),
-    ] = None,
-    root: Annotated[
-        Path | None,
-        typer.Option(
-            parser=path,
-            metavar="<path>",
-            help="Where relative paths in files that list images start. Default: where the file is.",
-        ),
-    ] = None,
+    prior: Prior = None,
+    root: ListRoot = None,
     batch: Annotated[int, typer.Option(parser=at_least(1), metavar="<int>", help="Images at a time.")] = 64,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            parser=at_least(0),
-            metavar="<int>",
-            help="Processes that decode. Default: one for each core, if there are many images.",
-        ),
-    ] = None,
+    workers: Workers = None,
     device: Device = "auto",
 ) -> None:
     """Predict the classes of images: a row for each, in order, also for one that is broken."""

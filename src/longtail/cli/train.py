@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from longtail.cli import output
-from longtail.cli.options import DataRoot, Device, Devices, Json, Run, Set, integer, interruptible, path
+from longtail.cli.options import Budget, DataRoot, Device, Devices, Json, Run, Set, integer, interruptible, path
 
 
 def train(
@@ -28,14 +28,7 @@ def train(
     ] = None,
     overrides: Set = None,
     seed: Annotated[int | None, typer.Option(parser=integer, metavar="<int>", help="The same as --set seed=N.")] = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            metavar="<time>",
-            help="End after this time, such as 90s, 15m or 1h30m, fully annealed: as many steps as there is time for, "
-            "spread over the whole schedule. Epochs then give only its proportions.",
-        ),
-    ] = None,
+    budget: Budget = None,
     data_root: DataRoot = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch CIFAR's archive if it is not found.")] = False,
     device: Device = "auto",
