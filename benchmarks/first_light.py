@@ -9,6 +9,7 @@ from pathlib import Path
 
 from longtail.compare import runner
 from longtail.runs.folder import RunDir
+from longtail.runs.records import Environment
 from longtail.training import progress
 from measure import HERE, table
 
@@ -21,10 +22,10 @@ def report(runs: dict[str, RunDir]) -> str:
     """The results as Markdown, with all that is needed to repeat them."""
     rows: list[list[object]] = []
     for name, run in runs.items():
-        summary, about = run.read_summary(), run.read_json(run.environment)
+        summary, about = run.read_summary(), Environment.read(run.environment)
         shares = [100 * getattr(summary, key) for key in SHARES]
-        rows.append([name, *shares, f"{(runner.seconds(run) or 0) / 60:.1f}", about["commit"]])
-    about = next(run.read_json(run.environment) for run in runs.values())
+        rows.append([name, *shares, f"{(runner.seconds(run) or 0) / 60:.1f}", about.commit])
+    about = next(Environment.read(run.environment) for run in runs.values())
     settings = " ".join(f"--set {override}" for override in OVERRIDES)
     return f"""# First light
 
@@ -36,7 +37,7 @@ recipes' learning rates: these figures show that the whole path works on real da
 
 Each by `longtail train cifar100-lt-100/METHOD {settings} --data-root DIR`; all three by
 `{shlex.join(["python", "benchmarks/first_light.py", "--data-root", "DIR"])}`.
-Machine: {about["cores"]} cores, {about["threads"]} threads, torch {about["libraries"]["torch"]}, {about["machine"]}.
+Machine: {about.cores} cores, {about.threads} threads, torch {about.libraries["torch"]}, {about.machine}.
 """
 
 
@@ -48,7 +49,7 @@ def main() -> None:
     recipes = [f"cifar100-lt-100/{name}" for name in RECIPES]
     planned = runner.plan(recipes, [0], options.runs, overrides=OVERRIDES)
     with progress.status() as show:
-        runner.run_all(planned, data_root=options.data_root, say=print, show=show)
+        runner.run_all(planned, runner.Execution(options.data_root, message=print, progress=show))
     runs = {name: RunDir(each.out) for name, each in zip(RECIPES, planned, strict=True)}
     (HERE / "first_light.md").write_text(report(runs))
 

@@ -24,6 +24,7 @@ from longtail.data import class_counts
 from longtail.recipe import build
 from longtail.runs import datamodule
 from longtail.runs.folder import RunDir
+from longtail.runs.records import Environment
 from longtail.training import progress
 from measure import HERE, about, table
 
@@ -216,7 +217,7 @@ def train(row: Row, seed: int, folder: Path, data_root: Path | None) -> RunDir:
     budget = recipe.load(str(run.recipe)).budget if begun else 60 * row.minutes / machine.factor(_speeds(run)[-1])
     planned = runner.plan([row.recipe], [seed], folder, overrides=row.overrides, budget=f"{budget:.0f}s")
     with progress.status() as show:
-        runner.run_all(planned, data_root=data_root, say=print, show=show)
+        runner.run_all(planned, runner.Execution(data_root, message=print, progress=show))
     if not finished:
         _note(run, machine.speed())
     return run
@@ -272,17 +273,18 @@ def read() -> Results:
 def keep(name: str, seed: int, run: RunDir) -> None:
     """Add a finished run to what is kept."""
     speeds = _speeds(run)
-    measured, environment = run.read_summary(), run.read_json(run.environment)
-    time = environment["time"]
+    measured, environment = run.read_summary(), Environment.read(run.environment)
+    time = environment.time
+    assert time is not None, "all rows have a budget"
     result = Result(
         {key: round(100 * share, 2) for key in SHARES if (share := getattr(measured, key)) is not None},
-        round(time["epochs"], 1),
-        round(time["spent"] / 60, 1),
-        round(machine.reference_minutes(time["spent"], *speeds), 1),
+        round(time.epochs, 1),
+        round(time.spent / 60, 1),
+        round(machine.reference_minutes(time.spent, *speeds), 1),
         round(mean(speeds), 1),
-        environment["vectors"],
-        environment["precision"],
-        environment["commit"],
+        environment.vectors or "not known",
+        environment.precision or "not known",
+        environment.commit or "not known",
     )
     saved = read()
     saved.setdefault(name, {})[seed] = result

@@ -19,7 +19,9 @@ def test_differences_are_those_of_the_summaries(run, other):
     (found,) = of(first, second)
     assert found.keys() == {key for key, value in first.summary.figures.items() if value is not None}
     for key, each in found.items():
-        assert each.value == pytest.approx(second.summary.figures[key] - first.summary.figures[key]), key
+        before, after = (one.summary.figures[key] for one in (first, second))
+        assert before is not None and after is not None
+        assert each.value == pytest.approx(after - before), key
         assert (each.interval is None) == (key == "worst_class_recall"), key
     pair = difference.paired(first, second)
     assert pair.both + pair.first == round(first.summary.top1 * first.summary.images)
@@ -63,8 +65,8 @@ def test_a_comparison_and_a_page_give_the_same_verdict(tmp_path):
 
 
 def test_verdicts_of_several_seeds_go_before_those_of_the_first(run, other):
-    runs = run_reading.read([run, other], names=["a", "b"])
-    (pair, *_) = difference.verdicts(runs).pairs
-    (found,) = [difference.differences(*runs, difference.Verdicts([pair], seeds=3))]
+    first, second = run_reading.read([run, other], names=["a", "b"])
+    (pair, *_) = difference.verdicts([first, second]).pairs
+    found = difference.differences(first, second, difference.Verdicts([pair], seeds=3))
     assert found[pair.metric].interval == pair.interval
     assert found["nll"].interval is None

@@ -59,7 +59,8 @@ def test_differences_stand_beside_the_values(run, other):
     rows = {row.name: row for row in headline.rows(runs, difference.verdicts(runs))}
     change = rows["Top-1"].changes[0]
     before, after = (each.summary.top1 for each in runs)
-    assert change.value == percentage_points(after - before)
+    assert change is not None and change.value == percentage_points(after - before)
     assert re.fullmatch(r"\S+ to \S+", change.between)
     assert rows["Top-1"].best == (int(after > before),)
-    assert rows["Worst class"].changes[0].between == "", "the worst of many classes is not tested"
+    worst = rows["Worst class"].changes[0]
+    assert worst is not None and worst.between == "", "the worst of many classes is not tested"

@@ -1,6 +1,7 @@
 """A section of a report: that a module, a template and a place in the order are all that another one takes."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from jinja2 import ChoiceLoader, DictLoader, Environment, PackageLoader
 
@@ -30,7 +31,7 @@ TEMPLATE = "{% for name in view.names %}<p>{{ runs[loop.index0].name }}: {{ name
 
 
 def test_adding_a_section_takes_a_module_a_template_and_its_place(run, monkeypatch):
-    def environment(*, loader: PackageLoader, **options: object) -> Environment:
+    def environment(*, loader: PackageLoader, **options: Any) -> Environment:
         return Environment(loader=ChoiceLoader([loader, DictLoader({"largest.html": TEMPLATE})]), **options)
 
     monkeypatch.setattr(html, "Environment", environment)

@@ -30,4 +30,5 @@ def test_many_images_fill_several_strips_and_a_part_of_one(images, height, width
     [((64, 64), 8, True), ((63, 64), 8, False), ((64, 63), 8, False), ((64, 64), 9, False)],
 )
 def test_it_pays_for_many_channels_and_small_images(channels, width, pays):
-    assert image_strips.pays(*channels, width) == pays
+    inputs, outputs = channels
+    assert image_strips.pays(inputs, outputs, width) == pays
