@@ -13,7 +13,7 @@ import torch
 import longtail
 from longtail import recipe
 from longtail.cli import main
-from longtail.runs import folder as run_folder
+from longtail.runs import records
 from longtail.runs.folder import RunDir
 from longtail.training import train
 from support.commands import SMALL, Command, assert_mistake
@@ -189,10 +189,10 @@ def test_damaged_data(longtail_: Command, data: Path, tmp_path: Path) -> None:
     ("number", "words"), [(errno.EACCES, "Permission denied"), (errno.ENOSPC, "No space left on device")]
 )
 def test_disk_that_takes_no_more(longtail_: Command, monkeypatch: pytest.MonkeyPatch, number: int, words: str) -> None:
-    def refuse(target: Path, _write: object) -> None:
+    def refuse(target: Path, _text: str) -> None:
         raise OSError(number, words, str(target))
 
-    monkeypatch.setattr(run_folder, "_replace", refuse)
+    monkeypatch.setattr(records, "write_text", refuse)
     assert_mistake(longtail_("train", "digits-lt/ce", "--out", "run", *SMALL), f"run/split.json: {words}")
 
 

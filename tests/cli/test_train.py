@@ -30,7 +30,7 @@ def test_train_prints_results_and_tells_where_they_are(longtail_: Command, tmp_p
     summary = run.read_summary()
     assert rows[0].split()[1] == f"{summary.top1:.2%}"
     assert [row[41:] for row in rows[3:6]] == [
-        "1 class, more than 100 training images",
+        "1 class, over 100 training images",
         "3 classes, 20 to 100",
         "6 classes, fewer than 20",
     ]
@@ -68,6 +68,7 @@ def test_json_is_all_there_is_on_stdout(longtail_: Command, tmp_path: Path) -> N
     assert metrics.Summary.from_dict(other) == run.read_summary(split="train")
 
 
+@pytest.mark.slow
 def test_several_processes_print_results_once(tmp_path: Path) -> None:
     line = ["train", "digits-lt/ce", "--out", tmp_path / "run", "--devices", "2", "--json", *SMALL]
     said = subprocess.run([PROGRAM, *line], capture_output=True, text=True, check=False, timeout=120)
@@ -114,6 +115,7 @@ def quick_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipe, "load", lambda name, given={}: load(name, {**given, **quick}))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_demo")
 def test_demo_compares_two_methods_and_can_be_repeated(longtail_: Command, tmp_path: Path) -> None:
     said = longtail_("demo")

@@ -66,6 +66,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     return run
 
 
+@pytest.mark.slow
 def test_it_is_killed_goes_on_and_is_extended(command, tmp_path: Path) -> None:
     out, slow, slowly = tmp_path / "out", tmp_path / "slow.py", tmp_path / "slowly.py"
     slow.write_text(SLOW)

@@ -17,7 +17,10 @@ ARGUMENTS = (
 )
 
 # Where all tests must run, a missing browser is a failure.
-pytestmark = pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="chromium is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="chromium is not installed"),
+]
 
 
 @pytest.fixture(scope="module")

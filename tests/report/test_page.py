@@ -157,6 +157,7 @@ def test_a_damaged_file_is_named(tmp_path, damage):
     one_line(caught)
 
 
+@pytest.mark.slow
 def test_a_hundred_classes_and_ten_thousand_images_are_quick(tmp_path):
     path = fake_runs.write(tmp_path / "run", classes=100, per_class=100).path
     report.render([path])  # imports
@@ -174,6 +175,7 @@ def test_verdicts_of_several_seeds_are_said_to_be_so(two):
     assert "of all 3 seeds" not in Page(report.render(two)).words
 
 
+@pytest.mark.slow
 def test_thousands_of_classes_are_a_small_page(tmp_path):
     path = fake_runs.write(tmp_path / "run", classes=8142, per_class=1, n_max=1000, imbalance=500).path
     text = report.render([path])

@@ -18,7 +18,7 @@ def test_a_finished_run_gets_a_card_and_a_report(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("where", "name", "file", "command"),
-    [(write, "page", "report.html", "report"), (model_card, "render", "MODEL_CARD.md", "evaluate")],
+    [(write, "render", "report.html", "report"), (model_card, "render", "MODEL_CARD.md", "evaluate")],
 )
 def test_a_page_that_cannot_be_written_costs_a_line(tmp_path, monkeypatch, where, name, file, command):
     def fail(_):

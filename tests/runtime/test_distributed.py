@@ -13,6 +13,8 @@ from longtail.runtime import distributed
 from longtail.training import train
 from support import interrupted_trainings, small_trainings, two_processes
 
+pytestmark = pytest.mark.slow
+
 
 def test_gather_joins_rows_and_sums_their_gradients():
     (alone, pair) = two_processes.gathered(None), two_processes.together(two_processes.gathered)

@@ -321,7 +321,7 @@ def test_images_that_are_decoded_meanwhile_are_timed_with_the_loop(tmp_path, lea
 # A clock of its own in each process; that of the first is the one that counts.
 TWINS = """
 import os
-from longtail.cli import main
+from longtail.cli import main, train
 from longtail.inference import evaluate
 from longtail.training import state, time_budget
 
@@ -330,7 +330,7 @@ class Time:
     def monotonic(self):
         return self.now
 
-time = time_budget.time = main.time = evaluate.time = Time()
+time = time_budget.time = train.time = evaluate.time = Time()
 learn = state.TrainState.train_step
 
 def step(self, *arguments, **keywords):
@@ -342,6 +342,7 @@ main.main()
 """
 
 
+@pytest.mark.slow
 def test_two_processes_go_by_the_clock_of_the_first(whole, tmp_path):
     script = tmp_path / "twins.py"
     script.write_text(TWINS)
@@ -394,6 +395,7 @@ def test_a_number_without_a_unit_is_refused_on_the_command_line(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_real_training_ends_in_time(tmp_path):
     """By its own clock, and with a second try: a busy machine may stop in the very last step."""
     spent = list[float]()

@@ -272,6 +272,8 @@ def test_an_edited_recipe_is_noticed(short, tmp_path):
     (path / "recipe.yaml").write_text(text.replace("width: 4", "width: 8"))
     with pytest.raises(ValueError, match=r"recipe\.yaml was changed since"):
         train.resume(path)
+    model = (path / "model.json").read_text()
+    (path / "model.json").write_text(model.replace('"width": 4', '"width": 8'))
     with pytest.raises(ValueError, match=r"model\.safetensors does not fit the network"):
         evaluate.evaluate(RunDir.open(path), device=torch.device("cpu"))
 

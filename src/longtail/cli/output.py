@@ -59,7 +59,7 @@ def _note(metric: "Metric", summary: "Summary") -> str:
         case "balanced_accuracy":
             return "mean over classes"
         case "many":
-            return f"{_of(summary, 'many')}, more than {many} training images"
+            return f"{_of(summary, 'many')}, over {many} training images"
         case "medium":
             return f"{_of(summary, 'medium')}, {few} to {many}"
         case "few":

@@ -41,6 +41,7 @@ class Airbench(Backbone):
         of it is learned, the first layer and the scales of the normalisations too, with ReLU for GELU, Kaiming's
         initialisation, other widths, zeros above and on the left of the image and logits as they are.
 
+    >>> import torch
     >>> Airbench()(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 256])
     """
@@ -70,6 +71,7 @@ class MirroredAirbench(Backbone):
         depth: see `Airbench`.
     Source: see `Airbench` and `longtail.networks.equivariant`.
 
+    >>> import torch
     >>> MirroredAirbench()(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 128])
     """

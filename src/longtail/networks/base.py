@@ -22,6 +22,7 @@ class ImageClassifier(nn.Module):
         backbone: images to features.
         head: features to logits.
 
+    >>> import torch
     >>> from longtail.networks import LinearClassifier, ResNet32
     >>> ImageClassifier(ResNet32(), LinearClassifier(64, 10))(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 10])

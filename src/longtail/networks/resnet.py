@@ -20,6 +20,7 @@ class ResNet32(Backbone):
     Source: He et al. 2016, arXiv:1512.03385, section 4.2; the variant and the initialisation (Kaiming normal) are
         those of LDAM (Cao et al. 2019) and BBN (Zhou et al. 2020).
 
+    >>> import torch
     >>> ResNet32()(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 64])
     """
@@ -63,6 +64,7 @@ class ResNet9(Backbone):
         width: channels of the first layer, at least 1; the others have 2, 4 and 8 times as many.
     Source: the DAWNBench residual network of David Page, "How to train your ResNet" (2018), half as wide.
 
+    >>> import torch
     >>> ResNet9()(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 256])
     """
